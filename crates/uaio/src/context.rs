@@ -1,0 +1,366 @@
+//! A context: how many requests it may have, how they end, and who waits for them.
+
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use crate::abi::IoEvent;
+use crate::counters;
+use crate::errno::{Errno, Result};
+use crate::os::lock::Owned;
+use crate::os::{file, futex, time};
+use crate::request::{Op, Request};
+use crate::ring::Ring;
+use crate::slot::{Slot, Slots};
+
+/// In [`Context::users`]: the context is in the table; without it no call gets in.
+const ALIVE: u32 = 1 << 31;
+/// In [`Context::cold_reads`]: somebody sleeps until there are none.
+const AWAITED: u32 = 1 << 31;
+/// [`Context::need`] when nobody sleeps.
+const NOBODY: u32 = u32::MAX;
+/// Sleepers of io_pgetevents per context that are woken one by one; more look every 10 ms.
+pub(crate) const POLLERS: usize = 8;
+
+/// A context. Its memory is never unmapped and never becomes anything else; zeroed memory is a dead one.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub(crate) struct Context {
+    /// [`ALIVE`], and how many threads are inside a call with it.
+    users: AtomicU32,
+    /// Changes when the context dies, so that a sleeper can tell its context from a later one.
+    generation: AtomicU32,
+    /// Index in the table.
+    pub(crate) id: AtomicU32,
+    /// As io_setup was asked; counted against the quota.
+    pub(crate) nr_events: AtomicU32,
+    capacity: AtomicU32,
+    /// Requests accepted whose event is not in the ring yet.
+    in_flight: AtomicU32,
+    /// Requests with an engine that may still touch memory, files or this context.
+    running: AtomicU32,
+    tickets: AtomicU32,
+    /// Buffered reads that wait for the disk, plus [`AWAITED`].
+    cold_reads: AtomicU32,
+    /// The last io_submit was short (1), and no other followed.
+    pub(crate) short: AtomicU32,
+    pub(crate) ring: Ring,
+    pub(crate) slots: Slots,
+    /// Sleepers sleep on this word; it changes when they must look.
+    calls: AtomicU32,
+    /// Events that the most modest sleeper waits for, or [`NOBODY`]. Guarded by the ring's producer lock.
+    need: AtomicU32,
+    /// `fd + 1` of the timers of io_pgetevents' sleepers. Guarded by the ring's producer lock.
+    pollers: [AtomicI32; POLLERS],
+}
+
+const _: () = assert!(size_of::<Context>() <= 256);
+
+/// A thread inside a call with the context: the context is alive or waits for it.
+#[derive(Debug)]
+pub(crate) struct Call(pub(crate) &'static Context);
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // Release: pairs with the Acquire in `wait_until_unused`.
+        if self.0.users.fetch_sub(1, Ordering::Release) == 1 {
+            futex::wake_all(&self.0.users);
+        }
+    }
+}
+
+/// How to sleep: on `word` while it holds `value`.
+#[derive(Debug)]
+pub(crate) struct Bed<'a> {
+    pub(crate) word: &'a AtomicU32,
+    pub(crate) value: u32,
+    /// The sleeper's timer will be fired.
+    pub(crate) placed: bool,
+}
+
+/// What has to be woken after an event was pushed.
+struct Due {
+    sleepers: bool,
+    pollers: [i32; POLLERS],
+}
+
+impl Due {
+    const NOTHING: Due = Due { sleepers: false, pollers: [0; POLLERS] };
+
+    fn wake(&self, context: &Context) {
+        if self.sleepers {
+            futex::wake_all(&context.calls);
+            self.pollers.iter().filter(|fd| **fd != 0).for_each(|fd| time::timer_fire(fd - 1));
+        }
+    }
+}
+
+impl Context {
+    /// Gives a dead context its identity. The ring and the slots are attached.
+    pub(crate) fn prepare(&self, id: u32, nr_events: u32, capacity: u32) {
+        for (word, value) in [
+            (&self.id, id),
+            (&self.nr_events, nr_events),
+            (&self.capacity, capacity),
+            (&self.in_flight, 0),
+            (&self.short, 0),
+            (&self.need, NOBODY),
+        ] {
+            word.store(value, Ordering::Relaxed);
+        }
+        self.pollers.iter().for_each(|fd| fd.store(0, Ordering::Relaxed));
+    }
+
+    /// Lets calls in.
+    pub(crate) fn revive(&self) {
+        // Release: pairs with the Acquire in `enter`; who gets in sees the context prepared.
+        self.users.fetch_or(ALIVE, Ordering::Release);
+    }
+
+    /// Gets in, if the context is alive.
+    pub(crate) fn enter(&'static self) -> Option<Call> {
+        // Acquire: pairs with the Release in `revive`.
+        let before = self.users.fetch_add(1, Ordering::Acquire);
+        let call = Call(self);
+        (before & ALIVE != 0).then_some(call)
+    }
+
+    /// Whether io_destroy has begun, or ended.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.users.load(Ordering::Acquire) & ALIVE == 0
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// Gets in again after a sleep, if it is still the same context.
+    pub(crate) fn enter_again(&'static self, generation: u32) -> Option<Call> {
+        self.enter().filter(|_| self.generation() == generation)
+    }
+
+    /// Shuts calls out. EINVAL when another thread has done so.
+    pub(crate) fn die(&self) -> Result<()> {
+        // AcqRel: one winner; what calls did before is seen by it.
+        if self.users.fetch_and(!ALIVE, Ordering::AcqRel) & ALIVE == 0 {
+            return Err(Errno::EINVAL);
+        }
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Wakes every sleeper, whatever it waits for. The generation has changed, so none comes back in.
+    pub(crate) fn wake_everybody(&self) {
+        let due = match self.ring.producer.acquire() {
+            Some(held) => self.take_due(&held),
+            None => Due::NOTHING,
+        };
+        self.calls.fetch_add(1, Ordering::Release);
+        Due { sleepers: true, ..due }.wake(self);
+    }
+
+    /// Events that the program has taken since this was last asked.
+    pub(crate) fn reaped_so_far(&self) -> u64 {
+        self.ring.producer.acquire().map_or(0, |held| self.ring.newly_reaped(&held))
+    }
+
+    /// Waits until no other thread is inside a call; the caller is still counted.
+    pub(crate) fn wait_until_unused(&self) {
+        loop {
+            // Acquire: pairs with the Release in `Call::drop`.
+            let users = self.users.load(Ordering::Acquire);
+            if users <= 1 {
+                return;
+            }
+            // `Call::drop` wakes at 0 only: look again after a moment for the callers before us.
+            let _ = futex::wait(&self.users, users, time::Deadline::after_ns(200_000));
+        }
+    }
+
+    /// Waits until no engine can touch anything for this context any more.
+    pub(crate) fn wait_until_idle(&self) {
+        loop {
+            // Acquire: pairs with the Release in `finish`.
+            let running = self.running.load(Ordering::Acquire);
+            if running == 0 {
+                return;
+            }
+            let _ = futex::wait(&self.running, running, time::Deadline::NEVER);
+        }
+    }
+
+    /// Whether engines still have requests of this context.
+    pub(crate) fn busy(&self) -> bool {
+        self.running.load(Ordering::Acquire) != 0
+    }
+
+    /// Counts a request in. EAGAIN when in flight and in the ring are as many as the context takes.
+    pub(crate) fn reserve(&self) -> Result<()> {
+        self.try_reserve().or_else(|full| {
+            // A completion counts down and pushes under the lock: what looks full may be half a change.
+            let _held = self.ring.producer.acquire().ok_or(full)?;
+            self.try_reserve()
+        })
+    }
+
+    fn try_reserve(&self) -> Result<()> {
+        let capacity = self.capacity.load(Ordering::Relaxed);
+        let mut flying = self.in_flight.load(Ordering::Relaxed);
+        loop {
+            if flying + self.ring.in_ring() >= capacity {
+                return Err(Errno::EAGAIN);
+            }
+            // Acquire: pairs with the Release of `uncount`; a slot was given back before.
+            match self.in_flight.compare_exchange_weak(flying, flying + 1, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(now) => flying = now,
+            }
+        }
+    }
+
+    /// The request was refused after all.
+    pub(crate) fn unreserve(&self) {
+        self.uncount();
+    }
+
+    fn uncount(&self) {
+        // Release: pairs with the Acquire in `try_reserve`.
+        self.in_flight.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Puts an accepted request where an engine can have it.
+    pub(crate) fn enslot(&self, request: Request) -> &'static Slot {
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        if is_cold_read(&request) {
+            self.cold_reads.fetch_add(1, Ordering::Relaxed);
+        }
+        self.running.fetch_add(1, Ordering::Relaxed);
+        self.slots.take(self, request, ticket)
+    }
+
+    /// Waits until no buffered read of this context is in flight: a buffered write performed now would
+    /// overtake them, which the kernel never lets happen.
+    pub(crate) fn wait_for_cold_reads(&self) {
+        let mut reads = self.cold_reads.load(Ordering::Acquire);
+        while reads & !AWAITED != 0 {
+            if reads & AWAITED == 0 {
+                reads = self.cold_reads.fetch_or(AWAITED, Ordering::Acquire) | AWAITED;
+                continue;
+            }
+            let _ = futex::wait(&self.cold_reads, reads, time::Deadline::NEVER);
+            reads = self.cold_reads.load(Ordering::Acquire);
+        }
+    }
+
+    fn cold_read_done(&self) {
+        // Release: pairs with the Acquire in `wait_for_cold_reads`.
+        if self.cold_reads.fetch_sub(1, Ordering::Release) & AWAITED != 0 {
+            self.cold_reads.fetch_and(!AWAITED, Ordering::Relaxed);
+            futex::wake_all(&self.cold_reads);
+        }
+    }
+
+    /// Ends a request that was executed inside io_submit.
+    pub(crate) fn finish_inline(&self, request: &mut Request, res: i64) {
+        request.release();
+        counters::count_completion(request, res);
+        let event = IoEvent { data: request.data, obj: request.obj, res, res2: 0 };
+        if !self.deliver(&event, None, request.resfd) {
+            self.park(&event, request.resfd);
+        }
+    }
+
+    /// Ends the request in `slot`, exactly once. `resfd`: its eventfd in this thread's descriptor table, or
+    /// -1. Afterwards the engine has nothing of it any more.
+    pub(crate) fn finish(&self, slot: &'static Slot, res: i64, resfd: i32) {
+        // SAFETY: the engine that ends the request has the slot.
+        let request = unsafe { slot.request() };
+        request.release();
+        let cold = is_cold_read(request);
+        counters::count_completion(request, res);
+        let event = IoEvent { data: request.data, obj: request.obj, res, res2: 0 };
+        if !self.deliver(&event, Some(slot), resfd) {
+            unreachable!("a library thread runs no signal handlers");
+        }
+        if cold {
+            self.cold_read_done();
+        }
+        // Release: pairs with the Acquire in `wait_until_idle`. The last touch of the request; the word
+        // itself is never unmapped.
+        if self.running.fetch_sub(1, Ordering::Release) == 1 && self.is_dead() {
+            futex::wake_all(&self.running);
+        }
+    }
+
+    /// Event into the ring, then the eventfd, then whoever waits: the kernel's order. False: this thread is
+    /// inside this function already.
+    fn deliver(&self, event: &IoEvent, slot: Option<&Slot>, resfd: i32) -> bool {
+        let Some(held) = self.ring.producer.acquire() else { return false };
+        self.ring.push(&held, event);
+        if let Some(slot) = slot {
+            self.slots.give_back(slot);
+        }
+        self.uncount();
+        counters::count_reaped(self.ring.newly_reaped(&held));
+        let due = if self.ring.in_ring() >= self.need.load(Ordering::Relaxed) {
+            self.take_due(&held)
+        } else {
+            Due::NOTHING
+        };
+        drop(held);
+        if resfd >= 0 {
+            file::eventfd_add(resfd, 1);
+        }
+        due.wake(self);
+        self.slots.unpark(|slot| self.deliver_parked(slot));
+        true
+    }
+
+    /// A signal handler's request has ended while its thread was inside `deliver`: the interrupted call
+    /// delivers it before it returns.
+    fn park(&self, event: &IoEvent, resfd: i32) {
+        let slot = self.slots.take(self, Request::parked(event, resfd), 0);
+        self.slots.park(slot);
+    }
+
+    fn deliver_parked(&self, slot: &'static Slot) {
+        // SAFETY: `unpark` gave the slot to this thread alone.
+        let (event, resfd) = unsafe { slot.request() }.parked_event();
+        if !self.deliver(&event, Some(slot), resfd) {
+            self.slots.park(slot);
+        }
+    }
+
+    fn take_due(&self, _held: &Owned<'_>) -> Due {
+        self.need.store(NOBODY, Ordering::Relaxed);
+        self.calls.fetch_add(1, Ordering::Release);
+        let pollers = core::array::from_fn(|i| self.pollers[i].swap(0, Ordering::Relaxed));
+        Due { sleepers: true, pollers }
+    }
+
+    /// Notes down that somebody wants `need` events, and says how to sleep for them. None when there is
+    /// something to take already. `timer` is fired as well as the word changed.
+    ///
+    /// EINTR: this is a signal handler that has interrupted its own thread in `deliver`. It cannot sleep
+    /// for an event that only the interrupted call can deliver.
+    pub(crate) fn note_sleeper(&self, need: u32, timer: Option<i32>) -> Result<Option<Bed<'_>>> {
+        let _held = self.ring.producer.acquire().ok_or(Errno::EINTR)?;
+        if self.ring.in_ring() > 0 {
+            return Ok(None);
+        }
+        self.need.fetch_min(need, Ordering::Relaxed);
+        let free = || self.pollers.iter().find(|p| p.load(Ordering::Relaxed) == 0);
+        let placed = timer.is_some_and(|fd| free().inspect(|p| p.store(fd + 1, Ordering::Relaxed)).is_some());
+        Ok(Some(Bed { word: &self.calls, value: self.calls.load(Ordering::Relaxed), placed }))
+    }
+
+    /// Takes a timer back that nobody has fired.
+    pub(crate) fn forget_timer(&self, timer: i32) {
+        let _held = self.ring.producer.acquire();
+        for poller in &self.pollers {
+            let _ = poller.compare_exchange(timer + 1, 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+}
+
+fn is_cold_read(request: &Request) -> bool {
+    request.op == Op::Read && request.cold
+}

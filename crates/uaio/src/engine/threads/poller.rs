@@ -1,0 +1,257 @@
+//! The thread that receives requests, and waits for pipes, sockets, terminals and polls, all at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Pool, lock, pool};
+use crate::context::Context;
+use crate::engine::{NO_FILE, inline};
+use crate::errno::{Errno, Result};
+use crate::files::Handle;
+use crate::inbox::{Inbox, Mail, Message, Order};
+use crate::os::epoll::{EVENTS, Epoll, same_file};
+use crate::os::file;
+use crate::request::Op;
+use crate::slot::{Slot, State};
+
+/// The thread looks whether it is still needed after so long, in milliseconds.
+const IDLE_MS: i32 = 1000;
+/// How long a message waits for room in the descriptor table before the next look.
+const LOOK_AGAIN_MS: i32 = 1;
+
+/// What is ready: the upper half of epoll's data. The lower half is the descriptor or the handle.
+const SOCKET: u64 = 1 << 32;
+const FILE: u64 = 2 << 32;
+
+/// The poller's own things.
+pub(crate) struct Poller {
+    pool: Arc<Pool>,
+    epoll: Epoll,
+    /// Requests that wait for a file, by its handle. Each holds the file.
+    waiting: HashMap<Handle, Vec<&'static Slot>>,
+    /// The handle under which a descriptor number of the program's was last seen waiting: mostly the same
+    /// file comes again, and one number here is enough for it.
+    seen: HashMap<i32, Handle>,
+    stalled: Vec<i32>,
+    message: Option<Box<Message>>,
+}
+
+/// Makes the poller in the service thread.
+pub(crate) fn open(inbox: Inbox) -> Result<Poller> {
+    let epoll = Epoll::new()?;
+    epoll.add(inbox.listener, libc::EPOLLIN as u32, SOCKET | inbox.listener as u64)?;
+    let (waiting, seen) = (HashMap::new(), HashMap::new());
+    Ok(Poller { pool: pool(inbox)?, epoll, waiting, seen, stalled: Vec::new(), message: None })
+}
+
+/// The thread's loop.
+pub(crate) fn run(mut poller: Poller) {
+    while poller.turn() {}
+}
+
+impl Poller {
+    /// Waits for something and deals with it. False: the thread is not needed any more.
+    fn turn(&mut self) -> bool {
+        let mut ready = [0; EVENTS];
+        let time = if self.stalled.is_empty() { IDLE_MS } else { LOOK_AGAIN_MS };
+        let count = self.epoll.wait(time, &mut ready);
+        for fd in core::mem::take(&mut self.stalled) {
+            self.read_connection(fd);
+        }
+        for data in &ready[..count] {
+            match *data & !u64::from(u32::MAX) {
+                SOCKET => self.socket_readable(*data as i32),
+                _ => self.file_ready(*data as Handle),
+            }
+        }
+        !(count == 0 && self.stalled.is_empty() && self.pool.inbox.try_stop())
+    }
+
+    fn socket_readable(&mut self, fd: i32) {
+        if fd != self.pool.inbox.listener {
+            return self.read_connection(fd);
+        }
+        while let Some(connection) = self.pool.inbox.accept() {
+            if self.epoll.add(connection, libc::EPOLLIN as u32, SOCKET | connection as u64).is_err() {
+                file::close(connection);
+            }
+        }
+    }
+
+    fn read_connection(&mut self, fd: i32) {
+        let mut message = self.message.take().unwrap_or_default();
+        loop {
+            match self.pool.inbox.receive(fd, &mut message) {
+                Mail::Message => self.start_all(&message),
+                Mail::Nothing => break,
+                Mail::NoRoom => break self.stalled.push(fd),
+                Mail::Gone => break file::close(fd),
+            }
+        }
+        self.message = Some(message);
+    }
+
+    fn start_all(&mut self, message: &Message) {
+        let handles: Vec<Handle> = message.fds().iter().map(|fd| lock(&self.pool.files).add(*fd)).collect();
+        for order in message.orders() {
+            match order {
+                Order::Request(slot) => self.start(slot, &handles),
+                Order::CancelAll(context) => self.cancel_all(context),
+                Order::CancelOne(slot, ticket) => {
+                    if slot.is_cancelled(ticket) {
+                        self.cancel_waiting(slot);
+                    }
+                }
+            }
+        }
+        handles.into_iter().for_each(|handle| self.pool.release(handle));
+    }
+
+    fn start(&mut self, slot: &'static Slot, handles: &[Handle]) {
+        // SAFETY: the slot was handed over to this engine.
+        let request = unsafe { slot.request() };
+        let waits = request.op == Op::Poll || request.stream;
+        let mut handle = handles[slot.file.load(Ordering::Relaxed) as usize];
+        if waits {
+            handle = self.known(request.fd, handle);
+        }
+        slot.file.store(handle, Ordering::Relaxed);
+        lock(&self.pool.files).keep(handle);
+        let resfd = slot.resfd.load(Ordering::Relaxed);
+        if resfd != NO_FILE {
+            slot.resfd.store(handles[resfd as usize], Ordering::Relaxed);
+            lock(&self.pool.files).keep(handles[resfd as usize]);
+        }
+        let taken = slot.shift_state(State::Sent, State::Taken);
+        crate::os::futex::wake_all(slot.state_word());
+        if !taken || (!request.is_lasting() && slot.context().is_dead()) {
+            self.pool.finish(slot, request.cancelled());
+        } else if waits {
+            self.wait_for(slot, handle);
+        } else if !self.pool.queue(slot) {
+            self.pool.execute(slot);
+        }
+    }
+
+    /// The handle under which the file is waited for already, if it is; else the new one.
+    fn known(&mut self, program_fd: i32, new: Handle) -> Handle {
+        if let Some(old) = self.seen.get(&program_fd)
+            && self.waiting.contains_key(old)
+        {
+            let files = lock(&self.pool.files);
+            if *old == new || same_file(files.fd(new), files.fd(*old)) {
+                return *old;
+            }
+        }
+        self.seen.insert(program_fd, new);
+        new
+    }
+
+    /// Tries the request, and lets it wait if it cannot be done now.
+    fn wait_for(&mut self, slot: &'static Slot, handle: Handle) {
+        if self.try_now(slot) {
+            return;
+        }
+        let waiting = self.waiting.entry(handle).or_default();
+        waiting.push(slot);
+        let (first, mask) = (waiting.len() == 1, mask_of(waiting));
+        let fd = lock(&self.pool.files).fd(handle);
+        let watched = if first {
+            self.epoll.add(fd, mask, FILE | u64::from(handle))
+        } else {
+            self.epoll.change(fd, mask, FILE | u64::from(handle))
+        };
+        if watched.is_err() {
+            // It cannot be watched: a worker has to wait for it.
+            self.waiting.remove(&handle).into_iter().flatten().for_each(|slot| {
+                if !self.pool.queue(slot) {
+                    self.pool.execute(slot);
+                }
+            });
+        }
+    }
+
+    /// True: the request has ended.
+    fn try_now(&self, slot: &'static Slot) -> bool {
+        let fd = lock(&self.pool.files).fd(slot.file.load(Ordering::Relaxed));
+        // SAFETY: the slot is with this thread.
+        let request = unsafe { slot.request() };
+        loop {
+            match inline::attempt_now(request, fd) {
+                Err(Errno::EAGAIN | Errno::EINTR) => return false,
+                Ok(n) if request.op == Op::Write && n > 0 && n < request.left() as usize => request.advance(n),
+                last => {
+                    self.pool.finish(slot, request.result(last));
+                    return true;
+                }
+            }
+        }
+    }
+
+    fn file_ready(&mut self, handle: Handle) {
+        let Some(waiting) = self.waiting.remove(&handle) else { return };
+        // A file must not be closed while epoll still watches it under this handle.
+        lock(&self.pool.files).keep(handle);
+        let left: Vec<&'static Slot> = waiting.into_iter().filter(|slot| !self.try_now(slot)).collect();
+        self.watch_rest(handle, left);
+        self.pool.release(handle);
+    }
+
+    fn watch_rest(&mut self, handle: Handle, left: Vec<&'static Slot>) {
+        let fd = lock(&self.pool.files).fd(handle);
+        if left.is_empty() {
+            return self.epoll.remove(fd);
+        }
+        let _ = self.epoll.change(fd, mask_of(&left), FILE | u64::from(handle));
+        self.waiting.insert(handle, left);
+    }
+
+    fn cancel_all(&mut self, context: &'static Context) {
+        self.pool.cancel_queued(context);
+        let of_context = |slot: &&'static Slot| core::ptr::eq(slot.context(), context);
+        let slots: Vec<_> = self.waiting.values().flatten().copied().filter(of_context).collect();
+        let mut handles: Vec<Handle> = Vec::new();
+        for slot in slots {
+            slot.set_state(State::Cancelled);
+            handles.push(slot.file.load(Ordering::Relaxed));
+        }
+        handles.sort_unstable();
+        handles.dedup();
+        handles.into_iter().for_each(|handle| self.end_cancelled(handle));
+    }
+
+    fn cancel_waiting(&mut self, slot: &'static Slot) {
+        self.end_cancelled(slot.file.load(Ordering::Relaxed));
+    }
+
+    /// Ends the cancelled requests that wait for a file.
+    fn end_cancelled(&mut self, handle: Handle) {
+        let Some(waiting) = self.waiting.remove(&handle) else { return };
+        lock(&self.pool.files).keep(handle);
+        let cancelled = |slot: &&'static Slot| slot.state() == State::Cancelled as u32;
+        let (ended, left): (Vec<_>, Vec<_>) = waiting.into_iter().partition(cancelled);
+        self.watch_rest(handle, left);
+        for slot in ended {
+            // SAFETY: the slot is with this thread.
+            let res = unsafe { slot.request() }.cancelled();
+            self.pool.finish(slot, res);
+        }
+        self.pool.release(handle);
+    }
+}
+
+/// What the requests wait for, together. One shot: with many requests on one file a level would call again
+/// and again.
+fn mask_of(slots: &[&'static Slot]) -> u32 {
+    let one = |slot: &&'static Slot| {
+        // SAFETY: the slots are with this thread.
+        let request = unsafe { slot.request() };
+        match request.op {
+            Op::Poll => u32::from(request.poll_mask),
+            Op::Write => libc::EPOLLOUT as u32,
+            _ => libc::EPOLLIN as u32,
+        }
+    };
+    slots.iter().map(one).fold(libc::EPOLLONESHOT as u32, |all, mask| all | mask)
+}

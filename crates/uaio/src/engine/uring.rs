@@ -1,0 +1,352 @@
+//! The engine over io_uring: one ring, owned by one library thread, never entered by another.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+
+use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+
+use crate::abi::RWF_NOWAIT;
+use crate::context::Context;
+use crate::engine::NO_FILE;
+use crate::errno::{Errno, Result};
+use crate::files::{Files, Handle};
+use crate::inbox::{Inbox, Mail, Message, Order};
+use crate::os::{file, futex};
+use crate::request::{Op, Request};
+use crate::slot::{Slot, State};
+
+/// Sizes to try: submission entries, completion entries. Smaller ones need less locked memory.
+const SIZES: [(u32, u32); 4] = [(256, 4096), (64, 1024), (16, 64), (4, 8)];
+/// The thread looks whether it is still needed after so long.
+const IDLE: Timespec = Timespec::new().sec(1);
+/// How long a message waits for room in the descriptor table before the next look.
+const LOOK_AGAIN: Timespec = Timespec::new().nsec(1_000_000);
+
+/// What a completion is about, in the low bits of its user data; slots are 64-byte aligned.
+const TAG: u64 = 63;
+const TAG_SLOT: u64 = 0;
+const TAG_CANCEL: u64 = 1;
+/// The socket in the upper half is readable.
+const TAG_SOCKET: u64 = 2;
+
+/// In [`Slot::link`]: io_submit waits to see the request taken.
+const AWAITED: u64 = 1;
+/// In [`Slot::link`]: RWF_NOWAIT is ours, not the program's.
+const OWN_NOWAIT: u64 = 2;
+/// In [`Slot::link`]: the engine still holds the file.
+const FILE_HELD: u64 = 4;
+
+/// A ring, if this place has one.
+pub(crate) fn open_ring() -> Option<IoUring> {
+    SIZES.iter().find_map(|(sq, cq)| {
+        let ring = IoUring::builder().setup_cqsize(*cq).build(*sq).ok()?;
+        let params = ring.params();
+        (params.is_feature_nodrop() && params.is_feature_ext_arg()).then_some(ring)
+    })
+}
+
+struct Uring {
+    ring: IoUring,
+    inbox: Inbox,
+    files: Files,
+    /// Writes of this round that io_submit waits for.
+    awaited: Vec<&'static Slot>,
+    /// Files that the ring holds by itself once the round is submitted.
+    to_release: Vec<Handle>,
+    /// Requests that have to be submitted once more.
+    again: VecDeque<&'static Slot>,
+    /// Connections whose next message waits for room in the descriptor table.
+    stalled: Vec<i32>,
+    /// Room for a message, while none is being read.
+    message: Option<Box<Message>>,
+}
+
+/// The thread's loop.
+pub(crate) fn run(ring: IoUring, inbox: Inbox) {
+    let mut engine = Uring {
+        ring,
+        inbox,
+        files: Files::default(),
+        awaited: Vec::new(),
+        to_release: Vec::new(),
+        again: VecDeque::new(),
+        stalled: Vec::new(),
+        message: None,
+    };
+    engine.watch(engine.inbox.listener);
+    while engine.turn() {}
+}
+
+impl Uring {
+    /// Waits for something and deals with it. False: the thread is not needed any more.
+    fn turn(&mut self) -> bool {
+        let quiet = self.wait();
+        self.reap();
+        self.flush();
+        !(quiet && self.stalled.is_empty() && self.inbox.try_stop())
+    }
+
+    /// True: nothing has happened for a whole idle time.
+    fn wait(&mut self) -> bool {
+        let time = if self.stalled.is_empty() { &IDLE } else { &LOOK_AGAIN };
+        let args = SubmitArgs::new().timespec(time);
+        let waited = self.ring.submitter().submit_with_args(1, &args);
+        for fd in core::mem::take(&mut self.stalled) {
+            self.read_connection(fd);
+        }
+        waited.is_err_and(|e| e.raw_os_error() == Some(libc::ETIME))
+    }
+
+    fn push(&mut self, entry: &squeue::Entry) {
+        loop {
+            // SAFETY: the memory that the entry names stays until its completion: iovecs in the slot, and
+            // buffers that the program promised.
+            if unsafe { self.ring.submission().push(entry) }.is_ok() {
+                return;
+            }
+            self.submit();
+        }
+    }
+
+    fn submit(&mut self) {
+        // EBUSY and EAGAIN: completions must be taken first; they come with the next wait.
+        if let Err(e) = self.ring.submit()
+            && matches!(e.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN))
+        {
+            self.reap();
+        }
+    }
+
+    /// Asks to be told when `fd`, a socket of ours, is readable.
+    fn watch(&mut self, fd: i32) {
+        let entry = opcode::PollAdd::new(Fd(fd), libc::POLLIN as u32).build();
+        self.push(&entry.user_data((fd as u64) << 32 | TAG_SOCKET));
+    }
+
+    /// Hands the round to the kernel: afterwards the files need no number here, and the writes are on
+    /// their way.
+    fn flush(&mut self) {
+        while !self.ring.submission().is_empty() {
+            self.submit();
+            self.reap();
+        }
+        for handle in core::mem::take(&mut self.to_release) {
+            self.release(handle);
+        }
+        for slot in core::mem::take(&mut self.awaited) {
+            slot.link.fetch_and(!AWAITED, Ordering::Relaxed);
+            slot.shift_state(State::Sent, State::Taken);
+            futex::wake_all(slot.state_word());
+        }
+    }
+
+    fn release(&mut self, handle: Handle) {
+        if self.files.release(handle) {
+            self.inbox.files_closed(1);
+        }
+    }
+
+    /// Deals with what has completed, and starts again what has to be started again.
+    fn reap(&mut self) {
+        loop {
+            let next = self.ring.completion().next();
+            match next {
+                Some(entry) => self.completed(&entry),
+                None => break,
+            }
+        }
+        while let Some(slot) = self.again.pop_front() {
+            self.push_request(slot);
+        }
+    }
+
+    fn completed(&mut self, entry: &cqueue::Entry) {
+        let data = entry.user_data();
+        match data & TAG {
+            TAG_SLOT => {
+                // SAFETY: the user data is the address of a slot whose request is in flight.
+                let slot: &'static Slot = unsafe { &*(data as *const Slot) };
+                self.request_completed(slot, entry.result());
+            }
+            TAG_SOCKET => self.socket_readable((data >> 32) as i32),
+            _ => {}
+        }
+    }
+
+    fn socket_readable(&mut self, fd: i32) {
+        if fd == self.inbox.listener {
+            while let Some(connection) = self.inbox.accept() {
+                self.watch(connection);
+            }
+            self.watch(fd);
+        } else {
+            self.read_connection(fd);
+        }
+    }
+
+    fn read_connection(&mut self, fd: i32) {
+        let mut message = self.message.take().unwrap_or_default();
+        loop {
+            match self.inbox.receive(fd, &mut message) {
+                Mail::Message => self.start_all(&message),
+                Mail::Nothing => break self.watch(fd),
+                Mail::NoRoom => break self.stalled.push(fd),
+                Mail::Gone => break file::close(fd),
+            }
+        }
+        self.message = Some(message);
+    }
+
+    fn start_all(&mut self, message: &Message) {
+        let handles: Vec<Handle> = message.fds().iter().map(|fd| self.files.add(*fd)).collect();
+        for order in message.orders() {
+            match order {
+                Order::Request(slot) => self.start(slot, &handles),
+                Order::CancelAll(context) => self.cancel_all(context),
+                Order::CancelOne(slot, ticket) => {
+                    if slot.is_cancelled(ticket) {
+                        self.push_cancel(slot);
+                    }
+                }
+            }
+        }
+        self.to_release.extend(handles);
+    }
+
+    fn start(&mut self, slot: &'static Slot, handles: &[Handle]) {
+        let file = handles[slot.file.load(Ordering::Relaxed) as usize];
+        slot.file.store(file, Ordering::Relaxed);
+        let resfd = slot.resfd.load(Ordering::Relaxed);
+        if resfd != NO_FILE {
+            slot.resfd.store(handles[resfd as usize], Ordering::Relaxed);
+            self.files.keep(handles[resfd as usize]);
+        }
+        // SAFETY: the slot was handed over to this engine.
+        let request = unsafe { slot.request() };
+        let mut link = 0;
+        if matches!(request.op, Op::Write | Op::Fsync | Op::Fdatasync) {
+            // A write may have to be submitted again; a worker of the kernel's looks the file of an fsync up.
+            self.files.keep(file);
+            link |= FILE_HELD;
+            if request.op == Op::Write && !request.stream {
+                link |= AWAITED;
+                self.awaited.push(slot);
+                if request.rw_flags & RWF_NOWAIT == 0 {
+                    // Would it have to wait in a queue of the kernel's that dies with the process? Then
+                    // EAGAIN says so, and io_submit waits for its end.
+                    request.rw_flags |= RWF_NOWAIT;
+                    link |= OWN_NOWAIT;
+                }
+            }
+        }
+        slot.link.store(link, Ordering::Relaxed);
+        let taken = link & AWAITED != 0 || slot.shift_state(State::Sent, State::Taken);
+        if !taken || (!request.is_lasting() && slot.context().is_dead()) {
+            return self.finish(slot, request.cancelled());
+        }
+        self.push_request(slot);
+    }
+
+    fn push_request(&mut self, slot: &'static Slot) {
+        // SAFETY: the slot is with this engine.
+        let request = unsafe { slot.request() };
+        let fd = Fd(self.files.fd(slot.file.load(Ordering::Relaxed)));
+        let entry = entry(request, fd).user_data(core::ptr::from_ref(slot) as u64 | TAG_SLOT);
+        self.push(&entry);
+    }
+
+    fn request_completed(&mut self, slot: &'static Slot, res: i32) {
+        // SAFETY: the slot is with this engine, and the kernel is done with it.
+        let request = unsafe { slot.request() };
+        let link = slot.link.load(Ordering::Relaxed);
+        let result = outcome(res);
+        if result == Err(Errno::EAGAIN) && link & OWN_NOWAIT != 0 {
+            request.rw_flags &= !RWF_NOWAIT;
+            slot.link.store(link & !OWN_NOWAIT, Ordering::Relaxed);
+            return self.again.push_back(slot);
+        }
+        if let Ok(n) = result
+            && request.op == Op::Write
+            && request.stream
+            && n > 0
+            && n < request.left() as usize
+        {
+            request.advance(n);
+            return self.again.push_back(slot);
+        }
+        let interrupted = result == Err(Errno::EINTR) && slot.state() == State::Cancelled as u32;
+        let stopped = result == Err(Errno::ECANCELED) || interrupted;
+        let res = if stopped { request.cancelled() } else { request.result(result) };
+        self.finish(slot, res);
+    }
+
+    fn finish(&mut self, slot: &'static Slot, res: i64) {
+        let link = slot.link.load(Ordering::Relaxed);
+        let (file, resfd) = (slot.file.load(Ordering::Relaxed), slot.resfd.load(Ordering::Relaxed));
+        if link & AWAITED != 0 {
+            self.awaited.retain(|awaited| !core::ptr::eq(*awaited, slot));
+        }
+        // SAFETY: the slot is with this engine.
+        let op = unsafe { slot.request() }.op;
+        let eventfd = if resfd == NO_FILE { -1 } else { self.files.fd(resfd) };
+        let word = slot.state_word();
+        slot.context().finish(slot, res, eventfd);
+        if link & AWAITED != 0 {
+            futex::wake_all(word);
+        }
+        if link & FILE_HELD != 0 {
+            self.release(file);
+        }
+        if resfd != NO_FILE {
+            self.release(resfd);
+        }
+        self.inbox.ended(op);
+    }
+
+    fn cancel_all(&mut self, context: &'static Context) {
+        for slot in context.slots.used() {
+            self.cancel(slot);
+        }
+    }
+
+    fn cancel(&mut self, slot: &'static Slot) {
+        // SAFETY: a slot that is Taken is with this engine; of another one nothing is used.
+        if slot.state() == State::Taken as u32
+            && !unsafe { slot.request() }.is_lasting()
+            && slot.shift_state(State::Taken, State::Cancelled)
+        {
+            self.push_cancel(slot);
+        }
+    }
+
+    fn push_cancel(&mut self, slot: &'static Slot) {
+        let target = core::ptr::from_ref(slot) as u64 | TAG_SLOT;
+        self.push(&opcode::AsyncCancel::new(target).build().user_data(TAG_CANCEL));
+    }
+}
+
+fn outcome(res: i32) -> Result<usize> {
+    usize::try_from(res).map_err(|_| Errno::from_raw(res as isize))
+}
+
+fn entry(request: &Request, fd: Fd) -> squeue::Entry {
+    let iov = request.iovec();
+    let (pieces, count) = (iov.as_ptr().cast::<libc::iovec>(), iov.len() as u32);
+    let offset = request.offset as u64;
+    match request.op {
+        Op::Read => opcode::Readv::new(fd, pieces, count)
+            .offset(offset)
+            .rw_flags(request.rw_flags as i32)
+            .ioprio(request.priority)
+            .build(),
+        Op::Write => opcode::Writev::new(fd, pieces, count)
+            .offset(offset)
+            .rw_flags(request.rw_flags as i32)
+            .ioprio(request.priority)
+            .build(),
+        Op::Fsync => opcode::Fsync::new(fd).build(),
+        Op::Fdatasync => opcode::Fsync::new(fd).flags(io_uring::types::FsyncFlags::DATASYNC).build(),
+        Op::Poll => opcode::PollAdd::new(fd, u32::from(request.poll_mask)).build(),
+    }
+}

@@ -1,0 +1,339 @@
+//! The six calls, with raw results: a value, or a negated errno. Every front end ends here.
+//!
+//! None of them touches libc's errno. All may be called from any thread, from several at once on one
+//! context, and from signal handlers. With `UAIO_ENGINE=off` they are the kernel's.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::abi::{AioSigset, ContextId, IoEvent, Iocb, Timespec, nr};
+use crate::counters;
+use crate::engine::Engine;
+use crate::errno::{Errno, Result};
+use crate::os::time::Deadline;
+use crate::os::{kernel_aio, probe};
+use crate::process;
+use crate::slot::State;
+use crate::submit::Submission;
+use crate::wait::{self, Wanted};
+
+/// The raw form of a result; errors are counted.
+fn raw(result: Result<usize>) -> isize {
+    match result {
+        Ok(value) => value as isize,
+        Err(e) => {
+            if process::get().is_some()
+                && let Some(stats) = counters::stats()
+            {
+                stats.call_error(e.code());
+            }
+            e.negated()
+        }
+    }
+}
+
+/// `io_setup(2)`: makes a context for at least `nr_events` requests and stores its address to `*ctxp`.
+///
+/// 0, or: EFAULT (`ctxp`), EINVAL (`*ctxp` is not 0, `nr_events` is 0 or over 4194304), EAGAIN (the quota
+/// `UAIO_MAX_NR` is used up), ENOMEM, ENOSYS (a forced engine is not available here). Spec 1.
+///
+/// # Safety
+/// `ctxp` may be any address; what is there is overwritten.
+pub unsafe extern "C" fn io_setup(nr_events: u32, ctxp: *mut ContextId) -> isize {
+    if process::is_off() {
+        // SAFETY: the caller's call.
+        return unsafe { kernel_aio::call(nr::IO_SETUP, [nr_events as usize, ctxp as usize, 0, 0, 0, 0]) };
+    }
+    // SAFETY: the caller's promise.
+    let result = unsafe { set_up(nr_events, ctxp) };
+    if let Some(stats) = counters::stats().filter(|_| process::get().is_some()) {
+        let counter = if result.is_ok() { &stats.setups } else { &stats.setup_failures };
+        counter.fetch_add(1, Relaxed);
+    }
+    raw(result)
+}
+
+/// # Safety
+/// As [`io_setup`].
+unsafe fn set_up(nr_events: u32, ctxp: *mut ContextId) -> Result<usize> {
+    if !probe::readable(ctxp as usize, size_of::<ContextId>()) {
+        return Err(Errno::EFAULT);
+    }
+    // SAFETY: readable a moment ago.
+    if unsafe { ctxp.read_unaligned() } != 0 || nr_events == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let process = process::get_or_make()?;
+    process.check_engine()?;
+    let address = process.table.set_up(nr_events)?;
+    if !probe::writable(ctxp as usize, size_of::<ContextId>()) {
+        let _ = destroy(address);
+        return Err(Errno::EFAULT);
+    }
+    // SAFETY: writable a moment ago.
+    unsafe { ctxp.write_unaligned(address) };
+    Ok(0)
+}
+
+/// `io_destroy(2)`: cancels what can be cancelled, waits for the rest, then lets go.
+///
+/// 0, or EINVAL (no such context, or another thread destroys it). After 0 nothing of ours touches any
+/// buffer, iovec, file or eventfd of its requests. Not interrupted by signals. Spec 5.
+///
+/// # Safety
+/// `ctx` may be any number.
+pub unsafe extern "C" fn io_destroy(ctx: ContextId) -> isize {
+    if process::is_off() {
+        // SAFETY: the caller's call.
+        return unsafe { kernel_aio::call(nr::IO_DESTROY, [ctx, 0, 0, 0, 0, 0]) };
+    }
+    let result = destroy(ctx);
+    if result.is_ok()
+        && let Some(stats) = counters::stats()
+    {
+        stats.destroys.fetch_add(1, Relaxed);
+    }
+    raw(result)
+}
+
+fn destroy(ctx: ContextId) -> Result<usize> {
+    let process = process::get().ok_or(Errno::EINVAL)?;
+    let call = process.table.enter(ctx)?;
+    process.table.bury(&call)?;
+    let context = call.0;
+    context.wake_everybody();
+    context.wait_until_unused();
+    if context.busy() {
+        let _hold = process.service.hold();
+        (&process.service).cancel_all(context);
+        context.wait_until_idle();
+    }
+    drop(call);
+    process.table.recycle(context);
+    Ok(0)
+}
+
+/// `io_submit(2)`: accepts up to `nr` requests, in order, until one is refused.
+///
+/// The number accepted, or why the first was refused: EINVAL (`ctx`, `nr` < 0, the request), EFAULT,
+/// EAGAIN (no room), EBADF, EOPNOTSUPP, EPERM, ENOMEM. Spec 2 lists the checks in their order.
+///
+/// # Safety
+/// What the requests name must stay valid until their events; the iocbs, the iovec arrays and the
+/// descriptors are free when this returns.
+pub unsafe extern "C" fn io_submit(ctx: ContextId, nr: isize, iocbpp: *const *mut Iocb) -> isize {
+    if process::is_off() {
+        // SAFETY: the caller's call.
+        return unsafe { kernel_aio::call(nr::IO_SUBMIT, [ctx, nr as usize, iocbpp as usize, 0, 0, 0]) };
+    }
+    let started = counters::clock_ns();
+    // SAFETY: the caller's promise.
+    let result = unsafe { submit(ctx, nr, iocbpp as usize) };
+    if let Some(stats) = counters::stats().filter(|_| started != 0) {
+        stats.submit_ns.record(crate::os::time::now_ns() - started);
+    }
+    raw(result)
+}
+
+/// # Safety
+/// As [`io_submit`].
+unsafe fn submit(ctx: ContextId, nr: isize, iocbpp: usize) -> Result<usize> {
+    let asked = usize::try_from(nr).map_err(|_| Errno::EINVAL)?;
+    let process = process::get().ok_or(Errno::EINVAL)?;
+    let call = process.table.enter(ctx)?;
+    let nr = asked.min(call.0.ring.nr() as usize);
+    // SAFETY: the caller's promise.
+    let result = unsafe { Submission::new(process, call.0).run(nr, iocbpp) };
+    count_submit(call.0, nr, result);
+    result
+}
+
+fn count_submit(context: &crate::context::Context, nr: usize, result: Result<usize>) {
+    let Some(stats) = counters::stats() else { return };
+    stats.submits.fetch_add(1, Relaxed);
+    let short = match result {
+        Ok(accepted) => accepted < nr,
+        Err(e) => e == Errno::EAGAIN,
+    };
+    if short {
+        stats.short_submits.fetch_add(1, Relaxed);
+    }
+    let before = context.short.swap(u32::from(short), Relaxed);
+    stats.short_pending.fetch_add(u64::from(short), Relaxed);
+    stats.short_pending.fetch_sub(u64::from(before), Relaxed);
+}
+
+/// `io_cancel(2)`: asks for the end of the POLL that was submitted with `iocb`.
+///
+/// EINPROGRESS: its event comes through the ring with res 0. EFAULT (`iocb` cannot be read), EINVAL (no such
+/// context or request, or one that cannot be cancelled). `result` is not used. Spec 4.
+///
+/// # Safety
+/// All arguments may be any numbers.
+pub unsafe extern "C" fn io_cancel(ctx: ContextId, iocb: *mut Iocb, result: *mut IoEvent) -> isize {
+    if process::is_off() {
+        // SAFETY: the caller's call.
+        return unsafe { kernel_aio::call(nr::IO_CANCEL, [ctx, iocb as usize, result as usize, 0, 0, 0]) };
+    }
+    if let Some(stats) = counters::stats() {
+        stats.cancels.fetch_add(1, Relaxed);
+    }
+    raw(cancel(ctx, iocb as usize).map(|()| 0))
+}
+
+fn cancel(ctx: ContextId, iocb: usize) -> Result<()> {
+    let key = iocb.wrapping_add(core::mem::offset_of!(Iocb, key));
+    if !probe::readable(key, 4) {
+        return Err(Errno::EFAULT);
+    }
+    // SAFETY: readable a moment ago.
+    if unsafe { (key as *const u32).read_unaligned() } != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let process = process::get().ok_or(Errno::EINVAL)?;
+    let call = process.table.enter(ctx)?;
+    let live = |slot: &&crate::slot::Slot| {
+        slot.cancellable.load(Relaxed) == iocb as u64
+            && [State::Sent as u32, State::Taken as u32].contains(&slot.state())
+    };
+    let oldest = call.0.slots.used().filter(live).min_by_key(|slot| slot.ticket.load(Relaxed));
+    let slot = oldest.ok_or(Errno::EINVAL)?;
+    let ticket = slot.ticket.load(Relaxed);
+    let marked = slot.shift_state(State::Sent, State::Cancelled) || slot.shift_state(State::Taken, State::Cancelled);
+    if !marked {
+        return Err(Errno::EINVAL);
+    }
+    let _hold = process.service.hold();
+    (&process.service).cancel_one(slot, ticket);
+    Err(Errno::EINPROGRESS)
+}
+
+/// `io_getevents(2)`: takes up to `nr` events, waiting for `min_nr` until `timeout` has passed.
+///
+/// The number taken, or: EFAULT (`timeout`, `events`), EINVAL (`ctx`, `min_nr` < 0 or > `nr`; the context
+/// was destroyed), EINTR (a signal handler ran and nothing was taken). Spec 3.
+///
+/// # Safety
+/// `events` has room for `nr` events, or is an address that cannot be written.
+pub unsafe extern "C" fn io_getevents(
+    ctx: ContextId,
+    min_nr: isize,
+    nr: isize,
+    events: *mut IoEvent,
+    timeout: *const Timespec,
+) -> isize {
+    if process::is_off() {
+        let args = [ctx, min_nr as usize, nr as usize, events as usize, timeout as usize, 0];
+        // SAFETY: the caller's call.
+        return unsafe { kernel_aio::call(nr::IO_GETEVENTS, args) };
+    }
+    count_getevents();
+    raw(timeout_of(timeout).and_then(|time| collect(ctx, min_nr, nr, events, time, None)))
+}
+
+/// `io_pgetevents(2)`: as [`io_getevents`], with another signal mask while it runs.
+///
+/// Also EFAULT (`sigset` or the mask), EINVAL (a mask whose size is not 8).
+///
+/// # Safety
+/// As [`io_getevents`]; `sigset` may be any address.
+pub unsafe extern "C" fn io_pgetevents(
+    ctx: ContextId,
+    min_nr: isize,
+    nr: isize,
+    events: *mut IoEvent,
+    timeout: *const Timespec,
+    sigset: *const AioSigset,
+) -> isize {
+    if process::is_off() {
+        let args = [ctx, min_nr as usize, nr as usize, events as usize, timeout as usize, sigset as usize];
+        // SAFETY: the caller's call.
+        return unsafe { kernel_aio::call(nr::IO_PGETEVENTS, args) };
+    }
+    count_getevents();
+    let checked = timeout_of(timeout).and_then(|time| mask_of(sigset).map(|mask| (time, mask)));
+    raw(checked.and_then(|(time, mask)| collect(ctx, min_nr, nr, events, time, mask)))
+}
+
+fn count_getevents() {
+    if let Some(stats) = counters::stats() {
+        stats.getevents.fetch_add(1, Relaxed);
+    }
+}
+
+fn timeout_of(timeout: *const Timespec) -> Result<Option<Timespec>> {
+    if timeout.is_null() {
+        return Ok(None);
+    }
+    if !probe::readable(timeout as usize, size_of::<Timespec>()) {
+        return Err(Errno::EFAULT);
+    }
+    // SAFETY: readable a moment ago.
+    Ok(Some(unsafe { timeout.read_unaligned() }))
+}
+
+fn mask_of(sigset: *const AioSigset) -> Result<Option<u64>> {
+    if sigset.is_null() {
+        return Ok(None);
+    }
+    if !probe::readable(sigset as usize, size_of::<AioSigset>()) {
+        return Err(Errno::EFAULT);
+    }
+    // SAFETY: readable a moment ago.
+    let set = unsafe { sigset.read_unaligned() };
+    if set.sigmask == 0 {
+        return Ok(None);
+    }
+    if set.sigsetsize != 8 {
+        return Err(Errno::EINVAL);
+    }
+    if !probe::readable(set.sigmask, 8) {
+        return Err(Errno::EFAULT);
+    }
+    // SAFETY: readable a moment ago.
+    Ok(Some(unsafe { (set.sigmask as *const u64).read_unaligned() }))
+}
+
+fn collect(
+    ctx: ContextId,
+    min_nr: isize,
+    nr: isize,
+    events: *mut IoEvent,
+    timeout: Option<Timespec>,
+    mask: Option<u64>,
+) -> Result<usize> {
+    let process = process::get().ok_or(Errno::EINVAL)?;
+    let call = process.table.enter(ctx)?;
+    if min_nr < 0 || min_nr > nr {
+        return Err(Errno::EINVAL);
+    }
+    let deadline = match timeout {
+        Some(Timespec { sec: 0, nsec: 0 }) => None,
+        Some(time) => Some(Deadline::from_timeout(time)),
+        None => Some(Deadline::NEVER),
+    };
+    let (least, most) = (min_nr as usize, nr as usize);
+    wait::collect(call, &Wanted { least, most, events: events as usize, deadline, mask })
+}
+
+/// Performs what was accepted and must not be lost: waits for queued writes and fsyncs. For the front ends,
+/// before the process ends or executes another program.
+pub extern "C" fn drain() {
+    if let Some(process) = process::get() {
+        process.service.drain();
+    }
+}
+
+/// What `/proc/sys/fs/aio-max-nr` says to this process, in requests.
+#[must_use]
+pub fn aio_max_nr() -> u64 {
+    match process::get() {
+        Some(process) => process.table.max_nr(),
+        None => crate::config::Config::read().max_nr,
+    }
+}
+
+/// What `/proc/sys/fs/aio-nr` says to this process, in requests.
+#[must_use]
+pub fn aio_nr() -> u64 {
+    process::get().map_or(0, |process| process.table.nr())
+}

@@ -1,0 +1,150 @@
+//! The library's side of the way that requests come: connections, messages, files.
+
+use core::sync::atomic::Ordering;
+
+use crate::context::Context;
+use crate::errno::Errno;
+use crate::os::socket::{self, MAX_FDS};
+use crate::os::{file, thread};
+use crate::request::Op;
+use crate::service::{Service, word};
+use crate::slot::Slot;
+
+/// Words of the longest message.
+const WORDS: usize = MAX_FDS / 2;
+
+/// Something to do.
+#[derive(Clone, Copy)]
+pub(crate) enum Order {
+    Request(&'static Slot),
+    CancelAll(&'static Context),
+    CancelOne(&'static Slot, u32),
+}
+
+/// One message: what to do, and the files that came with it, as descriptors of this table.
+pub(crate) struct Message {
+    words: [u64; WORDS],
+    count: usize,
+    fds: [i32; MAX_FDS],
+    fd_count: usize,
+}
+
+/// What [`Inbox::receive`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mail {
+    /// The message is filled.
+    Message,
+    /// Nothing there.
+    Nothing,
+    /// There is a message, but no room in the descriptor table for its files.
+    NoRoom,
+    /// The other end is closed.
+    Gone,
+}
+
+/// The listening socket, and what belongs to it.
+pub(crate) struct Inbox {
+    service: &'static Service,
+    pub(crate) listener: i32,
+    pid: i32,
+}
+
+impl Inbox {
+    pub(crate) fn new(service: &'static Service, listener: i32, pid: i32) -> Inbox {
+        Inbox { service, listener, pid }
+    }
+
+    /// A new connection of this very process.
+    pub(crate) fn accept(&self) -> Option<i32> {
+        loop {
+            match socket::accept_from(self.listener, self.pid) {
+                Ok(fd) => return Some(fd),
+                Err(Errno::EACCES) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// The next message of connection `fd`, without waiting.
+    pub(crate) fn receive(&self, fd: i32, message: &mut Message) -> Mail {
+        if self.tight() && !self.fits(fd, message) {
+            return Mail::NoRoom;
+        }
+        match socket::receive(fd, &mut message.words, &mut message.fds, false) {
+            Ok(got) if got.words > 0 => {
+                (message.count, message.fd_count) = (got.words, got.fds);
+                Mail::Message
+            }
+            Err(Errno::EAGAIN | Errno::EINTR) => Mail::Nothing,
+            _ => Mail::Gone,
+        }
+    }
+
+    /// Whether files could arrive and find no number, which would lose them.
+    fn tight(&self) -> bool {
+        u64::from(self.service.held.load(Ordering::Relaxed)) + MAX_FDS as u64 + 16 > thread::descriptor_limit()
+    }
+
+    /// Looks whether the files of the next message find room, leaving the message where it is.
+    fn fits(&self, fd: i32, message: &mut Message) -> bool {
+        match socket::receive(fd, &mut message.words, &mut message.fds, true) {
+            Ok(got) => {
+                message.fds[..got.fds].iter().for_each(|fd| file::close(*fd));
+                !got.truncated
+            }
+            Err(_) => true,
+        }
+    }
+
+    /// The context has been told of the end of a request of kind `op`.
+    pub(crate) fn ended(&self, op: Op) {
+        self.service.ended(op);
+    }
+
+    /// `count` descriptors were closed.
+    pub(crate) fn files_closed(&self, count: u32) {
+        self.service.held.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// True: the thread ends now.
+    pub(crate) fn try_stop(&self) -> bool {
+        self.service.try_stop()
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        file::close(self.listener);
+    }
+}
+
+impl Default for Message {
+    fn default() -> Message {
+        Message { words: [0; WORDS], count: 0, fds: [0; MAX_FDS], fd_count: 0 }
+    }
+}
+
+impl Message {
+    /// The files that came along.
+    pub(crate) fn fds(&self) -> &[i32] {
+        &self.fds[..self.fd_count]
+    }
+
+    /// What to do, in the order of submission.
+    pub(crate) fn orders(&self) -> impl Iterator<Item = Order> {
+        let mut words = self.words[..self.count].iter().copied();
+        core::iter::from_fn(move || {
+            let first = words.next()?;
+            let address = (first & !word::KIND) as usize;
+            // SAFETY: the words come from this process (the credentials were checked), which put the
+            // addresses of slots and contexts there; neither is unmapped while a request is in flight.
+            unsafe {
+                Some(match first & word::KIND {
+                    word::REQUEST => Order::Request(&*(address as *const Slot)),
+                    word::CANCEL_ALL => Order::CancelAll(&*(address as *const Context)),
+                    _ => Order::CancelOne(&*(address as *const Slot), words.next()? as u32),
+                })
+            }
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! Files: what they are, and I/O on them.
+
+use crate::abi::Iovec;
+use crate::errno::{Errno, Result};
+use crate::os::raw::sys;
+
+/// `fcntl(F_GETFL)`: mode and status flags. EBADF when `fd` is not open.
+pub(crate) fn status_flags(fd: i32) -> Result<i32> {
+    // SAFETY: reads no memory.
+    unsafe { sys!(SYS_fcntl, fd, libc::F_GETFL) }.map(|flags| flags as i32)
+}
+
+/// `fstat`.
+pub(crate) fn stat(fd: i32) -> Result<libc::stat> {
+    // SAFETY: `stat` is plain data, for which zero is valid.
+    let mut st: libc::stat = unsafe { core::mem::zeroed() };
+    // SAFETY: `st` has the kernel's layout on this architecture and outlives the call.
+    unsafe { sys!(SYS_fstat, fd, &raw mut st) }.map(|_| st)
+}
+
+/// Magic number of the file system that `fd` lives on.
+pub(crate) fn file_system(fd: i32) -> Result<i64> {
+    // SAFETY: `statfs` is plain data, for which zero is valid.
+    let mut st: libc::statfs = unsafe { core::mem::zeroed() };
+    // SAFETY: `st` has the kernel's layout and outlives the call.
+    unsafe { sys!(SYS_fstatfs, fd, &raw mut st) }.map(|_| st.f_type as i64)
+}
+
+/// `preadv2`. `offset` -1: the current position, for files that have none.
+///
+/// # Safety
+/// `iov` names `count` pieces that the program gave for reading into.
+pub(crate) unsafe fn readv(fd: i32, iov: *const Iovec, count: usize, offset: i64, flags: u32) -> Result<usize> {
+    // SAFETY: the kernel checks every address; what it writes, the program asked for.
+    unsafe { sys!(SYS_preadv2, fd, iov, count, offset, 0, flags) }
+}
+
+/// `pwritev2`. `offset` -1 as for [`readv`].
+///
+/// # Safety
+/// `iov` names `count` pieces; the kernel only reads them, and checks every address.
+pub(crate) unsafe fn writev(fd: i32, iov: *const Iovec, count: usize, offset: i64, flags: u32) -> Result<usize> {
+    // SAFETY: as above.
+    unsafe { sys!(SYS_pwritev2, fd, iov, count, offset, 0, flags) }
+}
+
+/// `fsync`, or `fdatasync` when `data_only`.
+pub(crate) fn sync(fd: i32, data_only: bool) -> Result<usize> {
+    // SAFETY: reads no memory.
+    unsafe { if data_only { sys!(SYS_fdatasync, fd) } else { sys!(SYS_fsync, fd) } }
+}
+
+/// One look at readiness: the ready bits of `mask`, of POLLERR and of POLLHUP.
+pub(crate) fn poll_now(fd: i32, mask: u16) -> Result<u16> {
+    let mut p = libc::pollfd { fd, events: mask as i16, revents: 0 };
+    let zero = crate::abi::Timespec::default();
+    // SAFETY: one pollfd and a time, both outlive the call.
+    unsafe { sys!(SYS_ppoll, &raw mut p, 1, &raw const zero, 0, 8) }?;
+    if p.revents & libc::POLLNVAL != 0 { Err(Errno::EBADF) } else { Ok(p.revents as u16) }
+}
+
+/// Sleeps until `fd` is readable, the time is over or a signal comes, with `mask` as the signal mask.
+///
+/// Ok(true): readable. EINTR: a handler ran. `fd` -1: looks for signals only. `mask` is the address of
+/// 8 bytes, or 0. EBADF: `fd` is not open.
+pub(crate) fn sleep_masked(fd: i32, timeout: Option<crate::abi::Timespec>, mask: *const u64) -> Result<bool> {
+    let mut p = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let mut left = timeout.unwrap_or_default();
+    let time = if timeout.is_some() { &raw mut left } else { core::ptr::null_mut() };
+    let count = usize::from(fd >= 0);
+    // SAFETY: the pollfd and the time outlive the call; the mask is 8 bytes of ours.
+    let ready = unsafe { sys!(SYS_ppoll, &raw mut p, count, time, mask, 8) }?;
+    if p.revents & libc::POLLNVAL != 0 { Err(Errno::EBADF) } else { Ok(ready > 0) }
+}
+
+/// Adds `count` to an eventfd. The caller has made sure that it is one.
+pub(crate) fn eventfd_add(fd: i32, count: u64) {
+    // A full counter of a blocking eventfd would make us wait; the kernel lets it saturate.
+    if poll_now(fd, libc::POLLOUT as u16).is_ok_and(|ready| ready & libc::POLLOUT as u16 != 0) {
+        // SAFETY: reads 8 bytes of ours.
+        let _ = unsafe { sys!(SYS_write, fd, &raw const count, 8) };
+    }
+}
+
+/// Closes a descriptor of ours.
+pub(crate) fn close(fd: i32) {
+    // SAFETY: reads no memory; the callers own the descriptor.
+    let _ = unsafe { sys!(SYS_close, fd) };
+}
+
+/// Moves a descriptor of ours to the lowest free number from `floor` on, close-on-exec.
+pub(crate) fn move_up(fd: i32, floor: i32) -> i32 {
+    // SAFETY: reads no memory.
+    match unsafe { sys!(SYS_fcntl, fd, libc::F_DUPFD_CLOEXEC, floor) } {
+        Ok(high) => {
+            close(fd);
+            high as i32
+        }
+        Err(_) => fd,
+    }
+}
+
+/// Opens a file of ours; `path` ends in NUL.
+pub(crate) fn open(path: &[u8], flags: i32, mode: u32) -> Result<i32> {
+    debug_assert_eq!(path.last(), Some(&0));
+    // SAFETY: the path is NUL-terminated, as asserted.
+    unsafe { sys!(SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags | libc::O_CLOEXEC, mode) }.map(|fd| fd as i32)
+}
+
+/// Reads from the start of a file of ours.
+pub(crate) fn read_start(fd: i32, buf: &mut [u8]) -> Result<usize> {
+    // SAFETY: the buffer is valid for its length.
+    unsafe { sys!(SYS_pread64, fd, buf.as_mut_ptr(), buf.len(), 0) }
+}
+
+/// Sets the length of a file of ours.
+pub(crate) fn set_len(fd: i32, len: usize) -> Result<()> {
+    // SAFETY: reads no memory.
+    unsafe { sys!(SYS_ftruncate, fd, len) }.map(drop)
+}
+
+/// Where the target of `/proc/self/fd/N` starts with `prefix`; `None` when that cannot be read.
+pub(crate) fn link_starts_with(fd: i32, prefix: &[u8]) -> Option<bool> {
+    let mut path = *b"/proc/self/fd/0000000000\0";
+    let mut rest = fd;
+    for digit in path[14..24].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    // /proc takes no leading zeros.
+    let zeros = path[14..23].iter().take_while(|d| **d == b'0').count();
+    path.copy_within(14 + zeros.., 14);
+    let mut target = [0u8; 64];
+    // SAFETY: the path is NUL-terminated, the buffer valid for its length.
+    let got = unsafe {
+        sys!(SYS_readlinkat, libc::AT_FDCWD, path.as_ptr(), target.as_mut_ptr(), target.len())
+    };
+    got.ok().map(|n| target[..n].starts_with(prefix))
+}
+
+/// Whether the I/O priority is one that this thread may ask for: EINVAL, EPERM, or nothing.
+///
+/// The kernel checks the priority before it looks for the process, and there is no such process.
+pub(crate) fn check_priority(priority: u16) -> Result<()> {
+    const WHO_PROCESS: i32 = 1;
+    // SAFETY: reads no memory; changes nobody's priority.
+    match unsafe { sys!(SYS_ioprio_set, WHO_PROCESS, i32::MAX, priority) } {
+        Err(e @ (Errno::EINVAL | Errno::EPERM)) => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Sleeps until `fd` is ready for `mask`. EINTR.
+pub(crate) fn wait_ready(fd: i32, mask: u16) -> Result<()> {
+    let mut p = libc::pollfd { fd, events: mask as i16, revents: 0 };
+    // SAFETY: one pollfd that outlives the call, no time, no mask.
+    unsafe { sys!(SYS_ppoll, &raw mut p, 1, 0, 0, 8) }.map(drop)
+}

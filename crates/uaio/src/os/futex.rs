@@ -1,0 +1,41 @@
+//! Sleeping on a word of our own memory.
+
+use core::sync::atomic::AtomicU32;
+
+use crate::errno::{Errno, Result};
+use crate::os::raw::sys;
+use crate::os::time::Deadline;
+
+/// Sleeps while `word` holds `expected`, until woken or until `deadline`.
+///
+/// Ok when woken, spuriously too; EAGAIN when the word differed; ETIMEDOUT; EINTR when a signal handler ran.
+/// FUTEX_WAIT would go on sleeping after a handler with SA_RESTART; the BITSET form with an absolute time
+/// does not.
+pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) -> Result<()> {
+    let until = deadline.absolute();
+    let op = libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: `word` and `until` outlive the call, which only reads them.
+    unsafe { sys!(SYS_futex, word.as_ptr(), op, expected, &raw const until, 0, u32::MAX) }.map(drop)
+}
+
+/// Sleeps until `word` no longer holds `expected`, whatever signals come.
+pub(crate) fn wait_while(word: &AtomicU32, expected: u32) {
+    // Acquire: pairs with the Release of whoever changed the word, so that we see what it did before.
+    while word.load(core::sync::atomic::Ordering::Acquire) == expected {
+        if wait(word, expected, Deadline::NEVER) == Err(Errno::ENOSYS) {
+            core::hint::spin_loop();
+        }
+    }
+}
+
+/// Wakes up to `count` sleepers.
+pub(crate) fn wake(word: &AtomicU32, count: i32) {
+    let op = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: the word is only an address to this call.
+    let _ = unsafe { sys!(SYS_futex, word.as_ptr(), op, count) };
+}
+
+/// Wakes all sleepers.
+pub(crate) fn wake_all(word: &AtomicU32) {
+    wake(word, i32::MAX);
+}

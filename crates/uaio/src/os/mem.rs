@@ -1,0 +1,65 @@
+//! Mappings.
+
+use crate::errno::Result;
+use crate::os::raw::sys;
+
+fn map(len: usize, flags: i32) -> Result<*mut u8> {
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no existing memory.
+    unsafe { sys!(SYS_mmap, 0, len, prot, flags | libc::MAP_ANONYMOUS, -1isize, 0) }.map(|p| p as *mut u8)
+}
+
+/// `len` bytes of zeroed private memory; pages come when they are touched.
+pub(crate) fn map_private(len: usize) -> Result<*mut u8> {
+    map(len, libc::MAP_PRIVATE | libc::MAP_NORESERVE)
+}
+
+/// `len` bytes of zeroed shared memory, of which [`alias`] can make more mappings.
+pub(crate) fn map_shared(len: usize) -> Result<*mut u8> {
+    map(len, libc::MAP_SHARED)
+}
+
+/// A shared mapping of the file `fd`, `len` bytes from its start.
+pub(crate) fn map_file(fd: i32, len: usize) -> Result<*mut u8> {
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
+    unsafe { sys!(SYS_mmap, 0, len, prot, libc::MAP_SHARED, fd, 0) }.map(|p| p as *mut u8)
+}
+
+/// A second mapping of the shared mapping at `addr`, somewhere else.
+pub(crate) fn alias(addr: *mut u8, len: usize) -> Result<*mut u8> {
+    // SAFETY: an old size of 0 leaves the shared mapping at `addr` as it is and makes another one.
+    unsafe { sys!(SYS_mremap, addr, 0, len, libc::MREMAP_MAYMOVE, 0) }.map(|p| p as *mut u8)
+}
+
+/// Unmaps. Only whole mappings of ours are given here, after their last use.
+pub(crate) fn unmap(addr: usize, len: usize) {
+    // SAFETY: the callers own the range and hold no reference into it any more.
+    let _ = unsafe { sys!(SYS_munmap, addr, len) };
+}
+
+/// Makes the private pages read as zero in a forked child.
+pub(crate) fn wipe_on_fork(addr: *mut u8, len: usize) -> Result<()> {
+    // SAFETY: changes what a later child sees, nothing in this process.
+    unsafe { sys!(SYS_madvise, addr, len, libc::MADV_WIPEONFORK) }.map(drop)
+}
+
+/// Leaves the mapping out of a forked child.
+pub(crate) fn dont_fork(addr: *mut u8, len: usize) {
+    // SAFETY: changes what a later child sees, nothing in this process.
+    let _ = unsafe { sys!(SYS_madvise, addr, len, libc::MADV_DONTFORK) };
+}
+
+/// Makes a range read-only.
+#[cfg(test)]
+pub(crate) fn protect_read(addr: usize, len: usize) {
+    // SAFETY: tests give a range of their own.
+    let _ = unsafe { sys!(SYS_mprotect, addr, len, libc::PROT_READ) };
+}
+
+/// Makes a range a hole that nobody else can map into.
+#[cfg(test)]
+pub(crate) fn protect_none(addr: usize, len: usize) {
+    // SAFETY: tests give a range of their own.
+    let _ = unsafe { sys!(SYS_mprotect, addr, len, libc::PROT_NONE) };
+}

@@ -1,0 +1,147 @@
+//! Everything that belongs to one process, behind one pointer that a fork wipes.
+//!
+//! A forked child finds no state: its parent's contexts are EINVAL to it, it touches no inherited lock, ring
+//! or descriptor, and its own first io_setup makes a new state. What it inherited is left alone. A
+//! CLONE_VM child shares the memory, and so the contexts, as with the kernel.
+
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, Ordering};
+
+use crate::config::{Choice, Config};
+use crate::counters;
+use crate::errno::{Errno, Result};
+use crate::os::{mem, thread};
+use crate::service::Service;
+use crate::stats::EngineId;
+use crate::table::Table;
+use crate::timers;
+
+/// The state of a process. Never unmapped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) config: Config,
+    pub(crate) table: Table,
+    pub(crate) service: Service,
+    timers: timers::Idle,
+}
+
+/// The page that a fork wipes.
+struct Anchor {
+    process: AtomicPtr<Process>,
+    /// Where the kernel cannot wipe: the process that wrote `process`; else 0.
+    pid: AtomicI32,
+}
+
+/// Set once, and inherited: a child has the page too, but finds it zeroed.
+static ANCHOR: AtomicPtr<Anchor> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Whether everything goes to the kernel: 0 not known yet, 1 no, 2 yes.
+static OFF: AtomicU8 = AtomicU8::new(0);
+
+/// Whether `UAIO_ENGINE` is `off`.
+pub(crate) fn is_off() -> bool {
+    // Relaxed: the value is all there is, and every thread computes the same.
+    match OFF.load(Ordering::Relaxed) {
+        0 => {
+            let off = Config::read().choice == Choice::Off;
+            OFF.store(1 + u8::from(off), Ordering::Relaxed);
+            off
+        }
+        known => known == 2,
+    }
+}
+
+/// The state of this process, if it has one.
+#[inline]
+pub(crate) fn get() -> Option<&'static Process> {
+    // Acquire, twice: pair with the Releases in `anchor` and `get_or_make`.
+    // SAFETY: null, or a page that stays.
+    let anchor = unsafe { ANCHOR.load(Ordering::Acquire).as_ref() }?;
+    let pid = anchor.pid.load(Ordering::Relaxed);
+    if pid != 0 && pid != thread::pid() {
+        return None;
+    }
+    // SAFETY: null, or a state that stays.
+    unsafe { anchor.process.load(Ordering::Acquire).as_ref() }
+}
+
+/// The state of this process. ENOMEM.
+pub(crate) fn get_or_make() -> Result<&'static Process> {
+    if let Some(process) = get() {
+        return Ok(process);
+    }
+    let anchor = anchor()?;
+    let made = make()?;
+    let inherited = anchor.process.load(Ordering::Relaxed);
+    let stale = if anchor.pid.load(Ordering::Relaxed) == 0 { core::ptr::null_mut() } else { inherited };
+    // AcqRel: one winner, whose state the losers use. A loser leaves its own behind, untouched memory.
+    match anchor.process.compare_exchange(stale, made, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => {
+            if anchor.pid.load(Ordering::Relaxed) != 0 {
+                anchor.pid.store(thread::pid(), Ordering::Relaxed);
+            }
+            // SAFETY: made a moment ago, never unmapped.
+            let process = unsafe { &*made };
+            process.announce();
+            Ok(process)
+        }
+        // SAFETY: the winner's state, never unmapped.
+        Err(winner) => Ok(unsafe { &*winner }),
+    }
+}
+
+fn anchor() -> Result<&'static Anchor> {
+    let known = ANCHOR.load(Ordering::Acquire);
+    if !known.is_null() {
+        // SAFETY: a page that stays.
+        return Ok(unsafe { &*known });
+    }
+    let page: *mut Anchor = mem::map_private(4096)?.cast();
+    // SAFETY: zeroed memory is a valid anchor; the page stays, or is unmapped below before anybody sees it.
+    let anchor = unsafe { &*page };
+    if mem::wipe_on_fork(page.cast(), 4096).is_err() {
+        anchor.pid.store(thread::pid(), Ordering::Relaxed);
+    }
+    // AcqRel: pairs with the Acquire in `get`.
+    match ANCHOR.compare_exchange(core::ptr::null_mut(), page, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => Ok(anchor),
+        Err(winner) => {
+            mem::unmap(page as usize, 4096);
+            // SAFETY: a page that stays.
+            Ok(unsafe { &*winner })
+        }
+    }
+}
+
+fn make() -> Result<*mut Process> {
+    let config = Config::read();
+    let place: *mut Process = mem::map_private(size_of::<Process>())?.cast();
+    let (table, service, timers) = (Table::default(), Service::default(), timers::Idle::default());
+    // SAFETY: the mapping has room for a state and nobody else knows it.
+    unsafe { place.write(Process { config, table, service, timers }) };
+    // SAFETY: written a line above.
+    let process = unsafe { &*place };
+    process.table.open(&config, thread::possible_cpus())?;
+    process.service.configure(&config, thread::pid());
+    Ok(place)
+}
+
+impl Process {
+    /// The state is in force.
+    fn announce(&'static self) {
+        timers::open(&self.timers);
+        let asked = match self.config.choice {
+            Choice::Auto => 0,
+            Choice::Forced(engine) => 1 + engine as u32,
+            Choice::Off => 255,
+        };
+        counters::open(&self.config, thread::pid(), asked);
+    }
+
+    /// ENOSYS when an engine is forced that this place does not have.
+    pub(crate) fn check_engine(&self) -> Result<()> {
+        match self.config.choice {
+            Choice::Forced(EngineId::Uring) if !crate::os::kernel_uring::allowed() => Err(Errno::ENOSYS),
+            _ => Ok(()),
+        }
+    }
+}

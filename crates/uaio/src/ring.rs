@@ -1,0 +1,300 @@
+//! The completion ring at the context's address: what the program sees, and how events get in and out.
+//!
+//! The memory is mapped twice: at the address that the program knows, which it may protect, move or unmap,
+//! and at one of our own, through which everything here goes. The program may write to it at any time, so
+//! `head` is taken modulo `nr`, and `tail` and `nr` that decide anything are private copies.
+
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use crate::abi::{IoEvent, RING_MAGIC};
+use crate::errno::{Errno, Result};
+use crate::os::lock::{Owned, OwnerLock};
+use crate::os::{mem, probe};
+
+const PAGE: usize = 4096;
+const EVENT: usize = size_of::<IoEvent>();
+const HEADER: usize = 32;
+
+/// The header as both sides access it.
+#[repr(C)]
+struct Shared {
+    id: AtomicU32,
+    nr: AtomicU32,
+    head: AtomicU32,
+    tail: AtomicU32,
+    magic: AtomicU32,
+    compat_features: AtomicU32,
+    incompat_features: AtomicU32,
+    header_length: AtomicU32,
+}
+
+const _: () = assert!(size_of::<Shared>() == HEADER);
+
+/// A ring. All fields that describe the mapping change only while no context uses it.
+#[derive(Debug, Default)]
+pub(crate) struct Ring {
+    /// Our mapping.
+    private: AtomicPtr<u8>,
+    /// The program's mapping: the context id.
+    user: AtomicUsize,
+    /// Events that there is room for, one always unused.
+    nr: AtomicU32,
+    /// The true tail. Written by the holder of `producer`.
+    tail: AtomicU32,
+    /// Events pushed since the ring was made; with the ring's content it tells how many were reaped.
+    pushed: AtomicU64,
+    /// How many of `pushed` have been counted as reaped.
+    counted: AtomicU64,
+    /// Guards pushing. A nested caller parks its event instead (`Context::publish`).
+    pub(crate) producer: OwnerLock,
+    /// Guards taking. A nested caller takes nothing.
+    consumer: OwnerLock,
+}
+
+/// Events that a ring for `nr_events` requests has room for (spec 1).
+pub(crate) const fn ring_nr(nr_events: u32, cpus: u32) -> u32 {
+    let bytes = bytes_for(nr_events, cpus);
+    ((bytes - HEADER) / EVENT) as u32
+}
+
+const fn bytes_for(nr_events: u32, cpus: u32) -> usize {
+    let least = 4 * cpus;
+    let doubled = (if nr_events > least { nr_events } else { least }) as usize * 2;
+    (HEADER + EVENT * (doubled + 2)).div_ceil(PAGE) * PAGE
+}
+
+/// Requests that a context takes before EAGAIN: the kernel's number for a submitter on one CPU.
+pub(crate) const fn capacity(nr: u32, cpus: u32) -> u32 {
+    let usable = nr - 1;
+    let batch = if usable / (4 * cpus) > 0 { usable / (4 * cpus) } else { 1 };
+    usable / batch * batch
+}
+
+impl Ring {
+    /// Bytes of the mapping.
+    pub(crate) fn bytes(&self) -> usize {
+        HEADER + EVENT * self.nr() as usize
+    }
+
+    /// Events that there is room for.
+    pub(crate) fn nr(&self) -> u32 {
+        self.nr.load(Ordering::Relaxed)
+    }
+
+    /// Where the program sees it.
+    pub(crate) fn user(&self) -> usize {
+        self.user.load(Ordering::Relaxed)
+    }
+
+    /// The program has moved it.
+    pub(crate) fn set_user(&self, address: usize) {
+        self.user.store(address, Ordering::Relaxed);
+    }
+
+    /// Whether memory is attached, of the size for `nr` events.
+    pub(crate) fn has_room_for(&self, nr: u32) -> bool {
+        self.is_attached() && self.nr() == nr
+    }
+
+    /// Whether memory is attached.
+    pub(crate) fn is_attached(&self) -> bool {
+        !self.private.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Maps memory for `nr` events. ENOMEM.
+    pub(crate) fn attach(&self, nr: u32) -> Result<()> {
+        self.detach();
+        let bytes = HEADER + EVENT * nr as usize;
+        let private = mem::map_shared(bytes)?;
+        // The child of a fork sees the program's mapping only, as with the kernel.
+        mem::dont_fork(private, bytes);
+        self.nr.store(nr, Ordering::Relaxed);
+        self.private.store(private, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Unmaps our mapping. Nobody uses the ring any more.
+    pub(crate) fn detach(&self) {
+        let private = self.private.swap(core::ptr::null_mut(), Ordering::Relaxed);
+        if !private.is_null() {
+            mem::unmap(private as usize, self.bytes());
+        }
+    }
+
+    /// Makes an empty ring with index `id` and maps it for the program. ENOMEM.
+    pub(crate) fn open(&self, id: u32) -> Result<usize> {
+        let user = mem::alias(self.private.load(Ordering::Relaxed), self.bytes())? as usize;
+        self.user.store(user, Ordering::Relaxed);
+        self.tail.store(0, Ordering::Relaxed);
+        self.pushed.store(0, Ordering::Relaxed);
+        self.counted.store(0, Ordering::Relaxed);
+        let shared = self.shared();
+        let words = [
+            (&shared.id, id),
+            (&shared.nr, self.nr()),
+            (&shared.head, 0),
+            (&shared.tail, 0),
+            (&shared.magic, RING_MAGIC),
+            (&shared.compat_features, 1),
+            (&shared.incompat_features, 0),
+            (&shared.header_length, HEADER as u32),
+        ];
+        for (word, value) in words {
+            word.store(value, Ordering::Relaxed);
+        }
+        Ok(user)
+    }
+
+    /// Unmaps the program's mapping.
+    pub(crate) fn close(&self) {
+        mem::unmap(self.user(), self.bytes());
+    }
+
+    fn shared(&self) -> &Shared {
+        // SAFETY: `private` is attached while a context is alive, page-aligned, at least a header long, and
+        // all access to it is atomic.
+        unsafe { &*self.private.load(Ordering::Relaxed).cast::<Shared>() }
+    }
+
+    fn event(&self, index: u32) -> &[AtomicU64; 4] {
+        debug_assert!(index < self.nr());
+        let at = HEADER + EVENT * index as usize;
+        // SAFETY: `index` < nr, so the event lies inside the mapping; aligned; all access is atomic.
+        unsafe { &*self.private.load(Ordering::Relaxed).add(at).cast() }
+    }
+
+    /// The header's `id`, which the program can overwrite: calls with such a context are EINVAL.
+    pub(crate) fn shared_id(&self) -> u32 {
+        self.shared().id.load(Ordering::Relaxed)
+    }
+
+    /// Whether `address` is a mapping of this ring: a change that we make is seen there.
+    pub(crate) fn is_mapped_at(&self, address: usize) -> bool {
+        if !address.is_multiple_of(PAGE) || !probe::readable(address, HEADER) {
+            return false;
+        }
+        // SAFETY: readable a moment ago, aligned; read atomically, as everything there is.
+        let seen = unsafe { &*(address as *const Shared) };
+        let id = self.shared_id();
+        let before = seen.id.load(Ordering::Relaxed) == id;
+        // Orders the change between the two looks; one thread, so the compiler is all there is to stop.
+        self.shared().id.store(!id, Ordering::SeqCst);
+        let after = seen.id.load(Ordering::SeqCst) == !id;
+        self.shared().id.store(id, Ordering::SeqCst);
+        before && after
+    }
+
+    /// Events in the ring, by the program's `head`.
+    pub(crate) fn in_ring(&self) -> u32 {
+        let nr = self.nr();
+        let head = self.shared().head.load(Ordering::Relaxed) % nr;
+        // Acquire: pairs with the Release in `push`; who sees the tail sees the events.
+        let tail = self.tail.load(Ordering::Acquire);
+        (tail + nr - head) % nr
+    }
+
+    /// Stores an event and publishes it. The caller holds `producer`; the capacity of the context keeps the
+    /// ring from overflowing, unless the program has written rubbish to `head`: then old events are lost.
+    pub(crate) fn push(&self, _held: &Owned<'_>, event: &IoEvent) {
+        let tail = self.tail.load(Ordering::Relaxed);
+        let words = [event.data, event.obj, event.res as u64, event.res2 as u64];
+        for (place, word) in self.event(tail).iter().zip(words) {
+            place.store(word, Ordering::Relaxed);
+        }
+        let next = if tail + 1 == self.nr() { 0 } else { tail + 1 };
+        // Release, twice: the first pairs with `in_ring` and `take`, the second with a program that reaps by
+        // hand: it loads tail (acquire) and then copies the events.
+        self.tail.store(next, Ordering::Release);
+        self.shared().tail.store(next, Ordering::Release);
+        self.pushed.store(self.pushed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// How many events have left the ring since the last time this was asked. The caller holds `producer`.
+    pub(crate) fn newly_reaped(&self, _held: &Owned<'_>) -> u64 {
+        let reaped = self.pushed.load(Ordering::Relaxed).saturating_sub(u64::from(self.in_ring()));
+        let new = reaped.saturating_sub(self.counted.load(Ordering::Relaxed));
+        self.counted.store(reaped, Ordering::Relaxed);
+        new
+    }
+
+    /// Moves up to `max` events to `dest`, piece by contiguous piece of a ring page, as the kernel does.
+    ///
+    /// EFAULT when the first piece has no place; after that what was moved counts. None: this very thread
+    /// is inside this function already (a signal handler).
+    pub(crate) fn take(&self, max: usize, dest: usize) -> Option<Result<usize>> {
+        let _held = self.consumer.acquire()?;
+        let nr = self.nr();
+        let mut head = self.shared().head.load(Ordering::Relaxed) % nr;
+        let mut got = 0;
+        while got < max {
+            // Acquire: pairs with the Release in `push`.
+            let tail = self.tail.load(Ordering::Acquire);
+            let piece = piece(head, tail, nr).min(max - got);
+            if piece == 0 {
+                break;
+            }
+            let Some(place) = dest.checked_add(got * EVENT).filter(|p| probe::writable(*p, piece * EVENT)) else {
+                return Some(if got == 0 { Err(Errno::EFAULT) } else { Ok(got) });
+            };
+            self.copy_out(head, piece, place);
+            head = (head + piece as u32) % nr;
+            got += piece;
+            // Release: the copies come before the room is given back; pairs with `in_ring`'s user, who
+            // reuses the place only after it has seen the new head.
+            self.shared().head.store(head, Ordering::Release);
+        }
+        Some(Ok(got))
+    }
+
+    fn copy_out(&self, first: u32, count: usize, place: usize) {
+        for i in 0..count {
+            let event: [u64; 4] = core::array::from_fn(|w| self.event(first + i as u32)[w].load(Ordering::Relaxed));
+            // SAFETY: the place was writable a moment ago for `count` events; it need not be aligned.
+            unsafe { ((place + i * EVENT) as *mut [u64; 4]).write_unaligned(event) };
+        }
+    }
+}
+
+/// Events from `head` that lie in one page of the ring: the first page holds 127, the others 128.
+fn piece(head: u32, tail: u32, nr: u32) -> usize {
+    const PER_PAGE: u32 = (PAGE / EVENT) as u32;
+    let until = if head <= tail { tail } else { nr };
+    let page_end = (head + 1) / PER_PAGE * PER_PAGE + PER_PAGE - 1;
+    (until.min(page_end) - head) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_the_kernels() {
+        let table = [(1, 127, 120), (32, 127, 120), (63, 255, 248), (100, 255, 248), (128, 383, 376), (256, 639, 632),
+            (500, 1023, 1016), (512, 1151, 1144), (1000, 2047, 2040), (1024, 2175, 2168), (8192, 16511, 16504)];
+        for (nr_events, nr, cap) in table {
+            assert_eq!((ring_nr(nr_events, 2), capacity(ring_nr(nr_events, 2), 2)), (nr, cap), "{nr_events}");
+        }
+    }
+
+    #[test]
+    fn events_come_out_in_order_over_the_wrap() {
+        let ring = Ring::default();
+        ring.attach(ring_nr(1, 2)).unwrap();
+        ring.open(7).unwrap();
+        let mut out = [IoEvent::default(); 200];
+        for round in 0..5u64 {
+            for i in 0..100 {
+                let held = ring.producer.acquire().unwrap();
+                ring.push(&held, &IoEvent { data: round * 100 + i, obj: 1, res: -5, res2: 0 });
+            }
+            assert_eq!(ring.in_ring(), 100);
+            assert_eq!(ring.take(200, out.as_mut_ptr() as usize), Some(Ok(100)));
+            assert!(out[..100].iter().enumerate().all(|(i, e)| e.data == round * 100 + i as u64 && e.res == -5));
+        }
+        assert!(ring.is_mapped_at(ring.user()) && !ring.is_mapped_at(out.as_ptr() as usize & !4095));
+        mem::protect_none(ring.user(), ring.bytes());
+        assert!(!ring.is_mapped_at(ring.user()));
+        ring.close();
+        ring.detach();
+    }
+}

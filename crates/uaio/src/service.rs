@@ -1,0 +1,345 @@
+//! The library threads, and the way to them.
+//!
+//! One thread (with `threads`, the first of several) leaves the program's descriptor table and listens at a
+//! Unix address that only this process may use. Requests travel to it as slot addresses, their files by
+//! SCM_RIGHTS beside them: so a file is held from io_submit on whatever the program does with its number,
+//! no record lock is ever dropped, and the program's table has one descriptor of ours.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+
+use crate::config::{Choice, Config, Writes};
+use crate::context::Context;
+use crate::engine::inline::Inline;
+use crate::engine::{Batch, Engine, threads, uring};
+use crate::errno::{Errno, Result};
+use crate::inbox::Inbox;
+use crate::os::lock::QuietLock;
+use crate::os::{file, futex, socket, thread, time};
+use crate::request::Op;
+use crate::slot::{Slot, State};
+use crate::stats::EngineId;
+
+const DOWN: u32 = 0;
+const STARTING: u32 = 1;
+const UP: u32 = 2;
+const STOPPING: u32 = 3;
+
+/// Where the sending socket goes in the program's table: as high as costs nothing.
+const HIGH: u64 = 1000;
+/// Descriptors that a library thread needs for itself.
+const OWN_FILES: u64 = 8;
+/// After a failed start, requests run inline for so long before the next try.
+const RETRY_NS: u64 = 1_000_000_000;
+/// How long io_submit waits for a free descriptor before it executes by itself.
+const ROOM_TRIES: u32 = 100;
+
+/// Lowest bits of a word of a message: what it is. Slots and contexts are 64-byte aligned.
+pub(crate) mod word {
+    pub(crate) const KIND: u64 = 63;
+    pub(crate) const REQUEST: u64 = 0;
+    pub(crate) const CANCEL_ALL: u64 = 1;
+    /// The ticket follows in a word of its own.
+    pub(crate) const CANCEL_ONE: u64 = 2;
+}
+
+/// The program's side of the library threads. Zeroed memory is a valid one that is down.
+#[derive(Debug, Default)]
+pub(crate) struct Service {
+    lock: QuietLock,
+    state: AtomicU32,
+    /// The [`EngineId`] of the running thread.
+    kind: AtomicU32,
+    /// Requests handed over and not ended, and callers about to hand some over: the thread stays.
+    pending: AtomicU32,
+    /// Those of them that are writes or fsyncs.
+    writes: AtomicU32,
+    /// Descriptors in the private table, and on their way to it.
+    pub(crate) held: AtomicU32,
+    /// The sending socket, and what tells it from another file of the same number.
+    sender: AtomicI32,
+    cookie: AtomicU64,
+    failed_at_ns: AtomicU64,
+    /// Written by the thread before it is UP, read under `lock`.
+    address: UnsafeCell<Option<socket::Address>>,
+    pid: AtomicI32,
+    /// 1: only worker threads are wanted.
+    threads_only: AtomicU32,
+    /// 1: O_DIRECT writes are not waited for.
+    careless: AtomicU32,
+}
+
+// SAFETY: `address` is written while STARTING, by the one thread being started, and read under `lock` only
+// when UP; everything else is atomic.
+unsafe impl Sync for Service {}
+
+/// Somebody who needs the thread: it does not stop meanwhile.
+#[derive(Debug)]
+pub(crate) struct Hold(&'static Service);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.pending.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Service {
+    /// Takes note of the settings; starts nothing.
+    pub(crate) fn configure(&self, config: &Config, pid: i32) {
+        self.sender.store(-1, Ordering::Relaxed);
+        self.pid.store(pid, Ordering::Relaxed);
+        let threads_only = config.choice == Choice::Forced(EngineId::Threads);
+        self.threads_only.store(u32::from(threads_only), Ordering::Relaxed);
+        self.careless.store(u32::from(config.writes == Writes::Async), Ordering::Relaxed);
+    }
+
+    /// Makes sure that the thread runs. None: it cannot be had, and the caller must do without.
+    pub(crate) fn hold(&'static self) -> Option<Hold> {
+        // SeqCst, here and in `try_stop`: each side writes its word and then reads the other's, and one of
+        // the two must see the other.
+        self.pending.fetch_add(1, Ordering::SeqCst);
+        let hold = Hold(self);
+        loop {
+            match self.state.load(Ordering::SeqCst) {
+                UP => return Some(hold),
+                STOPPING => futex::wait_while(&self.state, STOPPING),
+                _ => self.start()?,
+            }
+        }
+    }
+
+    fn start(&'static self) -> Option<()> {
+        let _quiet = self.lock.acquire();
+        if self.state.load(Ordering::SeqCst) != DOWN {
+            return Some(());
+        }
+        let failed = self.failed_at_ns.load(Ordering::Relaxed);
+        let too_soon = failed != 0 && time::now_ns() - failed < RETRY_NS;
+        // A CLONE_VM child never owns threads: they would end with it.
+        if too_soon || thread::pid() != self.pid.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.close_sender();
+        self.state.store(STARTING, Ordering::SeqCst);
+        if thread::spawn(body, core::ptr::from_ref(self) as usize).is_err() {
+            self.state.store(DOWN, Ordering::SeqCst);
+        }
+        futex::wait_while(&self.state, STARTING);
+        if self.state.load(Ordering::SeqCst) == DOWN {
+            self.failed_at_ns.store(time::now_ns(), Ordering::Relaxed);
+            return None;
+        }
+        self.failed_at_ns.store(0, Ordering::Relaxed);
+        Some(())
+    }
+
+    /// Lets go of a sending socket, if it is still ours.
+    fn close_sender(&self) {
+        let fd = self.sender.swap(-1, Ordering::Relaxed);
+        if fd >= 0 && socket::cookie(fd) == Ok(self.cookie.load(Ordering::Relaxed)) {
+            file::close(fd);
+        }
+    }
+
+    /// Connects anew: the program has closed our socket, or the thread is another one.
+    fn reconnect(&self, broken: i32) -> Result<()> {
+        let _quiet = self.lock.acquire();
+        if self.sender.load(Ordering::Relaxed) != broken {
+            return Ok(());
+        }
+        if thread::pid() != self.pid.load(Ordering::Relaxed) {
+            return Err(Errno::EPERM);
+        }
+        self.close_sender();
+        // SAFETY: the caller holds the thread, which is UP, so the address is written and stays.
+        let address = unsafe { *self.address.get() }.ok_or(Errno::EPERM)?;
+        let floor = thread::descriptor_limit().min(HIGH + 24).saturating_sub(24).max(3) as i32;
+        let fd = file::move_up(socket::connect(&address)?, floor);
+        self.cookie.store(socket::cookie(fd)?, Ordering::Relaxed);
+        self.sender.store(fd, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Sends one message, over a new connection where the old one is gone. The caller holds the thread.
+    fn send(&self, words: &[u64], fds: &[i32]) -> Result<()> {
+        let mut tries = 0;
+        loop {
+            let fd = self.sender.load(Ordering::Relaxed);
+            let ours = fd >= 0 && socket::cookie(fd) == Ok(self.cookie.load(Ordering::Relaxed));
+            let sent = if ours { socket::send(fd, words, fds) } else { Err(Errno::EPIPE) };
+            tries += 1;
+            match sent {
+                Err(Errno::ETOOMANYREFS) if tries < ROOM_TRIES => nap(),
+                Err(Errno::EPIPE | Errno::ENOTCONN | Errno::ENOTSOCK) if tries < 4 => self.reconnect(fd)?,
+                other => return other,
+            }
+        }
+    }
+
+    /// Waits for room for `fds` more descriptors in the private table.
+    fn reserve_files(&self, fds: u32) -> bool {
+        for _ in 0..ROOM_TRIES {
+            let held = self.held.fetch_add(fds, Ordering::Relaxed);
+            if u64::from(held + fds) + OWN_FILES <= thread::descriptor_limit() {
+                return true;
+            }
+            self.held.fetch_sub(fds, Ordering::Relaxed);
+            nap();
+        }
+        false
+    }
+
+    fn hand_over(&self, batch: &Batch) -> Result<()> {
+        let slots = batch.slots();
+        let words: &[u64] = {
+            // SAFETY: a reference to a slot is one aligned address, which is what a word of kind REQUEST is.
+            unsafe { core::slice::from_raw_parts(slots.as_ptr().cast(), slots.len()) }
+        };
+        let files = batch.fds().len() as u32;
+        if !self.reserve_files(files) {
+            return Err(Errno::EMFILE);
+        }
+        self.send(words, batch.fds()).inspect_err(|_| {
+            self.held.fetch_sub(files, Ordering::Relaxed);
+        })
+    }
+
+    /// Counts the requests in before they are sent; returns the last write that io_submit has to see taken.
+    fn count_in(&self, slots: &[&'static Slot]) -> Option<(&'static Slot, u32)> {
+        let careless = self.careless.load(Ordering::Relaxed) != 0;
+        let mut last = None;
+        self.pending.fetch_add(slots.len() as u32, Ordering::SeqCst);
+        for slot in slots {
+            // SAFETY: the submitter has the slots of its batch.
+            let request = unsafe { slot.request() };
+            slot.set_state(State::Sent);
+            if is_write(request.op) {
+                self.writes.fetch_add(1, Ordering::Relaxed);
+            }
+            if request.op == Op::Write && !request.stream && !careless {
+                last = Some((*slot, slot.ticket.load(Ordering::Relaxed)));
+            }
+        }
+        last
+    }
+
+    fn count_out(&self, slots: &[&'static Slot]) {
+        for slot in slots {
+            // SAFETY: nothing was sent, so the submitter still has the slots.
+            self.ended(unsafe { slot.request() }.op);
+        }
+    }
+
+    /// An engine has ended a request.
+    pub(crate) fn ended(&self, op: Op) {
+        if is_write(op) && self.writes.fetch_sub(1, Ordering::Release) == 1 {
+            futex::wake_all(&self.writes);
+        }
+        self.pending.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Waits until every accepted write and fsync is performed.
+    pub(crate) fn drain(&self) {
+        if thread::pid() != self.pid.load(Ordering::Relaxed) {
+            return;
+        }
+        loop {
+            let writes = self.writes.load(Ordering::Acquire);
+            if writes == 0 {
+                return;
+            }
+            let _ = futex::wait(&self.writes, writes, time::Deadline::after_ns(100_000_000));
+        }
+    }
+
+    /// The engine's thread has nothing to do. True: it ends.
+    pub(crate) fn try_stop(&self) -> bool {
+        self.state.store(STOPPING, Ordering::SeqCst);
+        let stop = self.pending.load(Ordering::SeqCst) == 0;
+        if !stop {
+            self.set_state(UP);
+        }
+        stop
+    }
+
+    fn set_state(&self, state: u32) {
+        self.state.store(state, Ordering::SeqCst);
+        futex::wake_all(&self.state);
+    }
+
+    fn run(&'static self) -> Result<()> {
+        thread::leave_descriptor_table()?;
+        let (listener, address) = socket::listen()?;
+        // SAFETY: STARTING: nobody reads the address yet.
+        unsafe { *self.address.get() = Some(address) };
+        self.held.store(0, Ordering::Relaxed);
+        let inbox = Inbox::new(self, listener, self.pid.load(Ordering::Relaxed));
+        let wants_uring = self.threads_only.load(Ordering::Relaxed) == 0;
+        match wants_uring.then(uring::open_ring).flatten() {
+            Some(ring) => {
+                self.kind.store(EngineId::Uring as u32, Ordering::Relaxed);
+                self.set_state(UP);
+                uring::run(ring, inbox);
+            }
+            None => {
+                self.kind.store(EngineId::Threads as u32, Ordering::Relaxed);
+                let pool = threads::open(inbox)?;
+                self.set_state(UP);
+                threads::run(pool);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Engine for &'static Service {
+    fn id(&self) -> EngineId {
+        match self.kind.load(Ordering::Relaxed) {
+            k if k == EngineId::Uring as u32 => EngineId::Uring,
+            _ => EngineId::Threads,
+        }
+    }
+
+    fn submit(&self, batch: &mut Batch) {
+        let last_write = self.count_in(batch.slots());
+        if self.hand_over(batch).is_err() {
+            self.count_out(batch.slots());
+            return Inline.submit(batch);
+        }
+        batch.clear();
+        if let Some((slot, ticket)) = last_write {
+            while slot.state() == State::Sent as u32 && slot.ticket.load(Ordering::Relaxed) == ticket {
+                let _ = futex::wait(slot.state_word(), State::Sent as u32, time::Deadline::after_ns(10_000_000));
+            }
+        }
+    }
+
+    fn cancel_all(&self, context: &'static Context) {
+        let address = core::ptr::from_ref(context) as u64;
+        let _ = self.send(&[address | word::CANCEL_ALL], &[]);
+    }
+
+    fn cancel_one(&self, slot: &'static Slot, ticket: u32) {
+        let address = core::ptr::from_ref(slot) as u64;
+        let _ = self.send(&[address | word::CANCEL_ONE, u64::from(ticket)], &[]);
+    }
+}
+
+fn is_write(op: Op) -> bool {
+    matches!(op, Op::Write | Op::Fsync | Op::Fdatasync)
+}
+
+fn nap() {
+    static NOBODY: AtomicU32 = AtomicU32::new(0);
+    let _ = futex::wait(&NOBODY, 0, time::Deadline::after_ns(1_000_000));
+}
+
+/// A library thread's whole life.
+extern "C" fn body(argument: *mut libc::c_void) -> *mut libc::c_void {
+    thread::settle(b"uaio\0\0\0\0\0\0\0\0\0\0\0\0");
+    // SAFETY: `start` passes its own address; a service is never unmapped.
+    let service: &'static Service = unsafe { &*argument.cast_const().cast() };
+    let _ = service.run();
+    service.set_state(DOWN);
+    core::ptr::null_mut()
+}

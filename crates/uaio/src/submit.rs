@@ -1,0 +1,291 @@
+//! io_submit: each iocb checked in the kernel's order, then executed at once or given to an engine.
+
+use crate::abi::{IOCB_FLAG_RESFD, Iocb};
+use crate::abi::{RWF_APPEND, RWF_ATOMIC, RWF_DONTCACHE, RWF_DSYNC, RWF_NOAPPEND, RWF_NOWAIT, RWF_SYNC};
+use crate::config::{Choice, Writes};
+use crate::context::Context;
+use crate::counters;
+use crate::engine::{Batch, Engine, inline};
+use crate::errno::{Errno, Result};
+use crate::facts::{self, Facts, Kind};
+use crate::os::probe;
+use crate::process::Process;
+use crate::request::{Op, Request, check_shape};
+use crate::service::Hold;
+use crate::stats::EngineId;
+
+/// What must happen to a checked request.
+enum Fate {
+    /// It has ended, with this result.
+    Ended(i64),
+    /// It would wait: a library thread has it.
+    Waits,
+}
+
+/// One io_submit.
+pub(crate) struct Submission {
+    process: &'static Process,
+    context: &'static Context,
+    batch: Batch,
+    /// The library thread is needed until the batch is sent.
+    hold: Option<Hold>,
+    /// The last descriptor looked at: batches mostly have one.
+    facts: Option<Facts>,
+    /// The last descriptor that was found to be an eventfd.
+    eventfd: Option<i32>,
+}
+
+impl Submission {
+    pub(crate) fn new(process: &'static Process, context: &'static Context) -> Submission {
+        Submission { process, context, batch: Batch::new(), hold: None, facts: None, eventfd: None }
+    }
+
+    /// Submits up to `nr` requests; returns how many were accepted, or why the first was not.
+    ///
+    /// # Safety
+    /// As io_submit: what the iocbs name must stay valid until their events.
+    pub(crate) unsafe fn run(mut self, nr: usize, iocbpp: usize) -> Result<usize> {
+        let mut accepted = 0;
+        let mut refused = Errno::EINVAL;
+        while accepted < nr {
+            // SAFETY: the caller's promise.
+            match unsafe { self.one(iocbpp.wrapping_add(accepted * size_of::<usize>())) } {
+                Ok(()) => accepted += 1,
+                Err(why) => {
+                    refused = why;
+                    break;
+                }
+            }
+        }
+        self.send();
+        if accepted > 0 || nr == 0 { Ok(accepted) } else { Err(refused) }
+    }
+
+    fn send(&mut self) {
+        if !self.batch.is_empty() {
+            (&self.process.service).submit(&mut self.batch);
+        }
+    }
+
+    /// # Safety
+    /// As `run`.
+    unsafe fn one(&mut self, pointer: usize) -> Result<()> {
+        // SAFETY: `copy_in` reads only what it found readable.
+        let address: usize = unsafe { copy_in(pointer) }?;
+        // SAFETY: as above.
+        let iocb: Iocb = unsafe { copy_in(address) }?;
+        check_shape(&iocb)?;
+        self.context.reserve()?;
+        // SAFETY: the caller's promise.
+        unsafe { self.start(&iocb, address) }.inspect_err(|_| self.context.unreserve())
+    }
+
+    /// # Safety
+    /// As `run`. The request is counted in.
+    unsafe fn start(&mut self, iocb: &Iocb, address: usize) -> Result<()> {
+        let facts = self.facts(iocb.fildes as i32)?;
+        if iocb.flags & IOCB_FLAG_RESFD != 0 {
+            self.check_resfd(iocb.resfd as i32)?;
+        }
+        clear_key(address)?;
+        let mut request = Request::check(iocb, address, &facts)?;
+        request.started_ns = counters::clock_ns();
+        match self.decide(&mut request, &facts) {
+            Ok(fate) => {
+                self.accept(request, fate);
+                Ok(())
+            }
+            Err(why) => {
+                request.release();
+                Err(why)
+            }
+        }
+    }
+
+    fn facts(&mut self, fd: i32) -> Result<Facts> {
+        if let Some(facts) = self.facts.filter(|f| f.fd == fd) {
+            return Ok(facts);
+        }
+        let facts = Facts::of(fd)?;
+        self.facts = Some(facts);
+        Ok(facts)
+    }
+
+    fn check_resfd(&mut self, fd: i32) -> Result<()> {
+        if self.eventfd != Some(fd) {
+            facts::check_eventfd(fd)?;
+            self.eventfd = Some(fd);
+        }
+        Ok(())
+    }
+
+    /// Nothing can be refused any more.
+    fn accept(&mut self, mut request: Request, fate: Fate) {
+        match fate {
+            Fate::Ended(res) => {
+                counters::count_request(EngineId::Inline, request.opcode);
+                self.context.finish_inline(&mut request, res);
+            }
+            Fate::Waits => {
+                counters::count_request((&self.process.service).id(), request.opcode);
+                if self.batch.is_full() {
+                    self.send();
+                }
+                let (fd, resfd) = (request.fd, request.resfd);
+                let slot = self.context.enslot(request);
+                self.batch.add(slot, fd, resfd);
+            }
+        }
+    }
+
+    /// Executes what would not wait, or what must survive the process; the rest waits for an engine. An
+    /// error refuses the request.
+    fn decide(&mut self, request: &mut Request, facts: &Facts) -> Result<Fate> {
+        match request.op {
+            Op::Fsync | Op::Fdatasync => Ok(self.wait_or_run(request)),
+            Op::Poll => self.poll(request),
+            _ if request.rw_flags & (RWF_ATOMIC | RWF_DONTCACHE) != 0 => run_flagged(request),
+            Op::Read | Op::Write if request.stream => self.stream(request, facts),
+            Op::Read => self.read(request, facts),
+            Op::Write => self.write(request, facts),
+        }
+    }
+
+    /// A library thread takes it; where there is none, this thread executes it.
+    fn wait_or_run(&mut self, request: &mut Request) -> Fate {
+        if self.have_engine() {
+            return Fate::Waits;
+        }
+        Fate::Ended(run(request))
+    }
+
+    fn have_engine(&mut self) -> bool {
+        if self.process.config.choice == Choice::Forced(EngineId::Inline) {
+            return false;
+        }
+        if self.hold.is_none() {
+            self.hold = self.process.service.hold();
+        }
+        self.hold.is_some()
+    }
+
+    fn poll(&mut self, request: &Request) -> Result<Fate> {
+        match inline::attempt(request, request.fd, 0) {
+            Ok(ready) => Ok(Fate::Ended(ready as i64)),
+            Err(Errno::EAGAIN) => {
+                // Nobody can poll inside io_submit: without a thread there is no room for the request.
+                if self.hold.is_none() {
+                    self.hold = self.process.service.hold();
+                }
+                self.hold.as_ref().map(|_| Fate::Waits).ok_or(Errno::EAGAIN)
+            }
+            Err(why) => Err(why),
+        }
+    }
+
+    fn stream(&mut self, request: &mut Request, facts: &Facts) -> Result<Fate> {
+        if request.offset == 0 || !facts.is_socket() {
+            request.offset = if facts.has_positions() { request.offset } else { -1 };
+        }
+        if request.rw_flags & RWF_NOWAIT != 0 {
+            return run_flagged(request);
+        }
+        if facts.non_blocking() {
+            return Ok(Fate::Ended(run_once(request)));
+        }
+        match inline::attempt_now(request, request.fd) {
+            Err(Errno::EAGAIN) => Ok(self.wait_or_run(request)),
+            Ok(n) if request.op == Op::Write && n > 0 && n < request.left() as usize => {
+                request.advance(n);
+                Ok(self.wait_or_run(request))
+            }
+            done => Ok(Fate::Ended(request.result(done))),
+        }
+    }
+
+    fn read(&mut self, request: &mut Request, facts: &Facts) -> Result<Fate> {
+        if facts.direct() {
+            let waits = facts.nowait();
+            return Ok(if waits { self.wait_or_run(request) } else { Fate::Ended(run(request)) });
+        }
+        if request.rw_flags & RWF_NOWAIT != 0 {
+            return Ok(Fate::Ended(run_once(request)));
+        }
+        match inline::attempt(request, request.fd, RWF_NOWAIT) {
+            Err(Errno::EAGAIN) => {
+                request.cold = true;
+                Ok(self.wait_or_run(request))
+            }
+            Err(Errno::EOPNOTSUPP) => Ok(Fate::Ended(run(request))),
+            Ok(n) if n > 0 && n < request.left() as usize && !ends_at(request, facts, n) => {
+                request.advance(n);
+                request.cold = true;
+                Ok(self.wait_or_run(request))
+            }
+            done => Ok(Fate::Ended(request.result(done))),
+        }
+    }
+
+    fn write(&mut self, request: &mut Request, facts: &Facts) -> Result<Fate> {
+        if !facts.direct() {
+            self.context.wait_for_cold_reads();
+            return Ok(Fate::Ended(run(request)));
+        }
+        let own_rules = self.process.config.writes == Writes::Inline;
+        let inline = own_rules || must_be_inline(request, facts) || !facts.nowait();
+        Ok(if inline { Fate::Ended(run(request)) } else { self.wait_or_run(request) })
+    }
+}
+
+/// O_DIRECT writes that the kernel performs inside io_submit too: they change more than data.
+fn must_be_inline(request: &Request, facts: &Facts) -> bool {
+    let synchronous = facts.dsync() || request.rw_flags & (RWF_DSYNC | RWF_SYNC) != 0;
+    let append = (facts.append() && request.rw_flags & RWF_NOAPPEND == 0) || request.rw_flags & RWF_APPEND != 0;
+    let end = request.offset + i64::from(request.left());
+    synchronous || append || (facts.kind == Kind::Regular && end > facts.size)
+}
+
+/// Whether a read of `n` bytes stopped at the end of the file.
+fn ends_at(request: &Request, facts: &Facts, n: usize) -> bool {
+    facts.kind == Kind::Regular && request.offset + n as i64 >= facts.size
+}
+
+fn run(request: &mut Request) -> i64 {
+    let fd = request.fd;
+    inline::run_to_end(request, fd)
+}
+
+fn run_once(request: &Request) -> i64 {
+    request.result(inline::attempt(request, request.fd, 0))
+}
+
+/// For flags of which only the attempt can tell whether the file takes them.
+fn run_flagged(request: &Request) -> Result<Fate> {
+    match inline::attempt(request, request.fd, 0) {
+        Err(Errno::EOPNOTSUPP) => Err(Errno::EOPNOTSUPP),
+        done => Ok(Fate::Ended(request.result(done))),
+    }
+}
+
+/// Copies a value from the program's memory. EFAULT.
+///
+/// # Safety
+/// Any bytes are a valid `T`.
+unsafe fn copy_in<T>(address: usize) -> Result<T> {
+    if !probe::readable(address, size_of::<T>()) {
+        return Err(Errno::EFAULT);
+    }
+    // SAFETY: readable a moment ago; any bytes are valid, by the caller's promise.
+    Ok(unsafe { (address as *const T).read_unaligned() })
+}
+
+/// Stores 0 to `aio_key`, as io_cancel demands it. EFAULT: the iocb cannot be written.
+fn clear_key(address: usize) -> Result<()> {
+    let key = address + core::mem::offset_of!(Iocb, key);
+    if !probe::writable(key, 4) {
+        return Err(Errno::EFAULT);
+    }
+    // SAFETY: writable a moment ago.
+    unsafe { (key as *mut u32).write_unaligned(0) };
+    Ok(())
+}

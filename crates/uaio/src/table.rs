@@ -1,0 +1,274 @@
+//! From `aio_context_t` to the context: found without a lock, and without touching an address that is not
+//! known.
+
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use crate::config::Config;
+use crate::context::{Call, Context};
+use crate::counters;
+use crate::errno::{Errno, Result};
+use crate::os::lock::QuietLock;
+use crate::os::{mem, probe};
+use crate::ring::{capacity, ring_nr};
+
+/// Most contexts of a process. Each has two mappings, of which Linux allows 65530.
+const CONTEXTS: usize = 32768;
+/// Places to find them in; a power of two.
+const PLACES: usize = 4 * CONTEXTS;
+/// Dead contexts that keep their memory, and the most ring bytes of one that does.
+const KEPT: u32 = 64;
+const KEPT_BYTES: usize = 128 << 10;
+/// Largest nr_events, before the quota (spec 1: 0x10000000 / 32 / 2).
+const MOST_EVENTS: u32 = 0x1000_0000 / 32;
+
+/// Address of no context: the place was never used, or not since its neighbour was.
+const EMPTY: usize = 0;
+/// Address of no context: look further.
+const GONE: usize = 1;
+
+/// One place of the table.
+struct Place {
+    address: AtomicUsize,
+    context: AtomicPtr<Context>,
+}
+
+/// The table. Zeroed memory plus [`Table::open`] is a valid one.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    /// Guards setting up, destroying and moving; finding needs none.
+    lock: QuietLock,
+    /// [`CONTEXTS`] contexts, by id; pages come as they are used and stay.
+    contexts: AtomicPtr<Context>,
+    /// [`PLACES`] places.
+    places: AtomicPtr<Place>,
+    /// Bit set: the id is in use. Guarded by `lock`.
+    used: AtomicPtr<AtomicU64>,
+    /// Ids below this one are all in use. Guarded by `lock`.
+    lowest: AtomicU32,
+    /// Dead contexts that keep their memory. Guarded by `lock`.
+    kept: AtomicU32,
+    cpus: AtomicU32,
+    max_nr: AtomicU64,
+    /// Sum of nr_events over the contexts: aio-nr.
+    nr: AtomicU64,
+}
+
+impl Table {
+    /// Maps the memory; little of it is ever touched. ENOMEM.
+    pub(crate) fn open(&self, config: &Config, cpus: u32) -> Result<()> {
+        self.contexts.store(mem::map_private(CONTEXTS * size_of::<Context>())?.cast(), Ordering::Relaxed);
+        self.places.store(mem::map_private(PLACES * size_of::<Place>())?.cast(), Ordering::Relaxed);
+        self.used.store(mem::map_private(CONTEXTS / 8)?.cast(), Ordering::Relaxed);
+        self.cpus.store(cpus, Ordering::Relaxed);
+        self.max_nr.store(config.max_nr, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The quota, in requests.
+    pub(crate) fn max_nr(&self) -> u64 {
+        self.max_nr.load(Ordering::Relaxed)
+    }
+
+    /// How much of it is used.
+    pub(crate) fn nr(&self) -> u64 {
+        self.nr.load(Ordering::Relaxed)
+    }
+
+    fn context(&self, id: u32) -> &'static Context {
+        debug_assert!((id as usize) < CONTEXTS);
+        // SAFETY: `id` < CONTEXTS; zeroed memory is a valid dead context; never unmapped.
+        unsafe { &*self.contexts.load(Ordering::Relaxed).add(id as usize) }
+    }
+
+    fn place(&self, index: usize) -> &'static Place {
+        // SAFETY: the index is cut to the mapping; zeroed memory is a valid empty place; never unmapped.
+        unsafe { &*self.places.load(Ordering::Relaxed).add(index % PLACES) }
+    }
+
+    fn used_word(&self, index: usize) -> &'static AtomicU64 {
+        debug_assert!(index < CONTEXTS / 64);
+        // SAFETY: inside the mapping; never unmapped.
+        unsafe { &*self.used.load(Ordering::Relaxed).add(index) }
+    }
+
+    /// Steps 3, 4 and 6 of spec 1: what is wrong with `nr_events`.
+    fn check_quota(&self, nr_events: u32) -> Result<()> {
+        let doubled = nr_events.max(4 * self.cpus.load(Ordering::Relaxed)).wrapping_mul(2);
+        if doubled > MOST_EVENTS {
+            return Err(Errno::EINVAL);
+        }
+        let over = u64::from(nr_events) > self.max_nr() || self.nr() + u64::from(nr_events) > self.max_nr();
+        if doubled == 0 || over { Err(Errno::EAGAIN) } else { Ok(()) }
+    }
+
+    /// Makes a context for `nr_events` requests; returns its address. EINVAL, EAGAIN, ENOMEM as spec 1.
+    pub(crate) fn set_up(&self, nr_events: u32) -> Result<usize> {
+        let _quiet = self.lock.acquire();
+        self.check_quota(nr_events)?;
+        let id = self.free_id()?;
+        let context = self.context(id);
+        let cpus = self.cpus.load(Ordering::Relaxed);
+        let nr = ring_nr(nr_events, cpus);
+        let capacity = capacity(nr, cpus);
+        if context.ring.has_room_for(nr) {
+            self.kept.fetch_sub(1, Ordering::Relaxed);
+        } else {
+            self.forget_memory(context);
+            context.slots.attach(capacity)?;
+            context.ring.attach(nr)?;
+        }
+        let address = context.ring.open(id)?;
+        context.prepare(id, nr_events, capacity);
+        self.mark(id, true);
+        self.nr.fetch_add(u64::from(nr_events), Ordering::Relaxed);
+        context.revive();
+        self.insert(address, context);
+        Ok(address)
+    }
+
+    fn forget_memory(&self, context: &Context) {
+        if context.ring.is_attached() {
+            self.kept.fetch_sub(1, Ordering::Relaxed);
+        }
+        context.ring.detach();
+        context.slots.detach();
+    }
+
+    /// The lowest free id, as the kernel gives it.
+    fn free_id(&self) -> Result<u32> {
+        let first = self.lowest.load(Ordering::Relaxed) as usize / 64;
+        for index in first..CONTEXTS / 64 {
+            let word = self.used_word(index).load(Ordering::Relaxed);
+            if word != u64::MAX {
+                return Ok((index * 64) as u32 + word.trailing_ones());
+            }
+        }
+        Err(Errno::ENOMEM)
+    }
+
+    fn mark(&self, id: u32, used: bool) {
+        let word = self.used_word(id as usize / 64);
+        let bit = 1 << (id % 64);
+        if used {
+            word.fetch_or(bit, Ordering::Relaxed);
+            self.lowest.store(id + 1, Ordering::Relaxed);
+        } else {
+            word.fetch_and(!bit, Ordering::Relaxed);
+            self.lowest.fetch_min(id, Ordering::Relaxed);
+        }
+    }
+
+    /// Where the search for `address` begins: neighbours in memory are neighbours in the table.
+    fn first_index(address: usize) -> usize {
+        address >> 12
+    }
+
+    fn insert(&self, address: usize, context: &'static Context) {
+        let mut index = Table::first_index(address);
+        while self.place(index).address.load(Ordering::Relaxed) > GONE {
+            index += 1;
+        }
+        let place = self.place(index);
+        place.context.store(core::ptr::from_ref(context).cast_mut(), Ordering::Relaxed);
+        // Release: pairs with the Acquire in `search`.
+        place.address.store(address, Ordering::Release);
+    }
+
+    fn remove(&self, address: usize) {
+        let Some((mut index, _)) = self.search(address) else { return };
+        let last = self.place(index + 1).address.load(Ordering::Relaxed) == EMPTY;
+        self.place(index).address.store(if last { EMPTY } else { GONE }, Ordering::Release);
+        // Places that were only kept for the sake of those behind them are free now.
+        while last && {
+            index = index.wrapping_add(PLACES - 1);
+            self.place(index).address.load(Ordering::Relaxed) == GONE
+        } {
+            self.place(index).address.store(EMPTY, Ordering::Release);
+        }
+    }
+
+    fn search(&self, address: usize) -> Option<(usize, &'static Context)> {
+        if address <= GONE {
+            return None;
+        }
+        let first = Table::first_index(address);
+        for index in first..first + PLACES {
+            // Acquire: pairs with the Release in `insert`.
+            match self.place(index).address.load(Ordering::Acquire) {
+                EMPTY => return None,
+                found if found == address => {
+                    let context = self.place(index).context.load(Ordering::Relaxed);
+                    // SAFETY: contexts are never unmapped; the pointer was stored before the address.
+                    return Some((index, unsafe { &*context }));
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Gets into the context at `address`. EINVAL: there is none, or its ring is unmapped, protected, moved
+    /// away or has another id written into it.
+    pub(crate) fn enter(&self, address: usize) -> Result<Call> {
+        let call = match self.search(address) {
+            Some((_, context)) => context.enter(),
+            None => self.enter_moved(address),
+        };
+        let call = call.ok_or(Errno::EINVAL)?;
+        let context = call.0;
+        let id = context.id.load(Ordering::Relaxed);
+        let same = context.ring.user() == address && context.ring.shared_id() == id;
+        if same && probe::readable(address, 4) { Ok(call) } else { Err(Errno::EINVAL) }
+    }
+
+    /// The program may have moved a ring with mremap: then its new address is its name.
+    #[cold]
+    fn enter_moved(&self, address: usize) -> Option<Call> {
+        if !address.is_multiple_of(4096) || !probe::readable(address, 4) {
+            return None;
+        }
+        let _quiet = self.lock.acquire();
+        // SAFETY: readable a moment ago, and aligned.
+        let id = unsafe { (address as *const u32).read_volatile() };
+        if id as usize >= CONTEXTS {
+            return None;
+        }
+        let call = self.context(id).enter()?;
+        let ring = &call.0.ring;
+        if !ring.is_mapped_at(address) {
+            return None;
+        }
+        self.remove(ring.user());
+        ring.set_user(address);
+        self.insert(address, call.0);
+        Some(call)
+    }
+
+    /// First part of io_destroy: no later call finds the context, its share of the quota is free, and its
+    /// ring is unmapped. EINVAL: another thread was faster, or the ring is not where it should be.
+    pub(crate) fn bury(&self, call: &Call) -> Result<()> {
+        let _quiet = self.lock.acquire();
+        let ring = &call.0.ring;
+        if !ring.is_mapped_at(ring.user()) {
+            return Err(Errno::EINVAL);
+        }
+        call.0.die()?;
+        self.remove(ring.user());
+        self.nr.fetch_sub(u64::from(call.0.nr_events.load(Ordering::Relaxed)), Ordering::Relaxed);
+        counters::count_reaped(call.0.reaped_so_far());
+        ring.close();
+        Ok(())
+    }
+
+    /// Last part: nothing refers to the context any more.
+    pub(crate) fn recycle(&self, context: &'static Context) {
+        let _quiet = self.lock.acquire();
+        if self.kept.load(Ordering::Relaxed) < KEPT && context.ring.bytes() <= KEPT_BYTES {
+            self.kept.fetch_add(1, Ordering::Relaxed);
+        } else {
+            context.ring.detach();
+            context.slots.detach();
+        }
+        self.mark(context.id.load(Ordering::Relaxed), false);
+    }
+}

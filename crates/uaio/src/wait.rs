@@ -1,0 +1,103 @@
+//! io_getevents: taking events, and sleeping until there are enough (spec 3).
+
+use crate::context::{Call, Context};
+use crate::errno::{Errno, Result};
+use crate::os::time::Deadline;
+use crate::os::{file, futex};
+use crate::timers;
+
+/// What io_getevents and io_pgetevents ask for.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    /// Return once so many are there.
+    pub(crate) least: usize,
+    /// Take no more than so many.
+    pub(crate) most: usize,
+    /// Where they go.
+    pub(crate) events: usize,
+    /// `None`: one look.
+    pub(crate) deadline: Option<Deadline>,
+    /// io_pgetevents' signal mask.
+    pub(crate) mask: Option<u64>,
+}
+
+/// Collects events. A sleeper is not inside the call: io_destroy need not wait for it, and a thread that
+/// never comes back (cancelled, or gone by longjmp) holds nothing.
+pub(crate) fn collect(call: Call, wanted: &Wanted) -> Result<usize> {
+    let context = call.0;
+    let generation = context.generation();
+    let mut call = Some(call);
+    let mut got = 0;
+    loop {
+        // What was collected before the context went away counts.
+        if call.is_none() {
+            return if got > 0 { Ok(got) } else { Err(Errno::EINVAL) };
+        }
+        match take(context, wanted, got) {
+            Ok(more) => got += more,
+            Err(_) if got > 0 => return Ok(got),
+            Err(e) => return Err(e),
+        }
+        let Some(deadline) = wanted.deadline.filter(|_| got < wanted.least) else { break };
+        match sleep(context, wanted, got, deadline, &mut call) {
+            Ok(()) => call = call.or_else(|| context.enter_again(generation)),
+            Err(e) => return last_look(context, generation, wanted, got, e),
+        }
+    }
+    finish_with_mask(wanted, got)
+}
+
+fn take(context: &Context, wanted: &Wanted, got: usize) -> Result<usize> {
+    let place = wanted.events.wrapping_add(got * size_of::<crate::abi::IoEvent>());
+    // None: this is a signal handler inside its own thread's io_getevents.
+    context.ring.take(wanted.most - got, place).unwrap_or(Err(Errno::EINTR))
+}
+
+/// The wait is over for another reason than events: what has come meanwhile is taken all the same.
+fn last_look(context: &'static Context, generation: u32, wanted: &Wanted, got: usize, why: Errno) -> Result<usize> {
+    let Some(_call) = context.enter_again(generation) else {
+        return if got > 0 { Ok(got) } else { Err(Errno::EINVAL) };
+    };
+    let total = got + take(context, wanted, got).unwrap_or(0);
+    match why {
+        _ if total > 0 => Ok(total),
+        Errno::ETIMEDOUT => finish_with_mask(wanted, 0),
+        _ => Err(why),
+    }
+}
+
+/// Gives signals that only io_pgetevents' mask lets through their chance, also when nothing was waited for.
+fn finish_with_mask(wanted: &Wanted, got: usize) -> Result<usize> {
+    let Some(mask) = &wanted.mask else { return Ok(got) };
+    match file::sleep_masked(-1, Some(crate::abi::Timespec::default()), mask) {
+        Err(Errno::EINTR) if got == 0 => Err(Errno::EINTR),
+        _ => Ok(got),
+    }
+}
+
+/// Sleeps until there may be enough. Ok: look again; ETIMEDOUT, EINTR. Leaves `call` when it does sleep.
+fn sleep(context: &Context, wanted: &Wanted, got: usize, deadline: Deadline, call: &mut Option<Call>) -> Result<()> {
+    let need = u32::try_from(wanted.least - got).unwrap_or(u32::MAX - 1);
+    let timer = wanted.mask.map(|_| timers::borrow()).transpose()?;
+    let noted = context.note_sleeper(need, timer.as_ref().map(|t| t.fd()));
+    let Some(bed) = noted? else { return Ok(()) };
+    *call = None;
+    match (timer, &wanted.mask) {
+        (Some(timer), Some(mask)) => {
+            let slept = file::sleep_masked(timer.fd(), timer.bound(deadline, bed.placed), mask);
+            context.forget_timer(timer.fd());
+            match slept {
+                Ok(false) if deadline.passed() => Err(Errno::ETIMEDOUT),
+                Err(Errno::EBADF) => {
+                    timer.lost();
+                    Ok(())
+                }
+                other => other.map(drop),
+            }
+        }
+        _ => match futex::wait(bed.word, bed.value, deadline) {
+            Err(Errno::EAGAIN) => Ok(()),
+            other => other,
+        },
+    }
+}
