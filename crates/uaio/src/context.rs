@@ -10,6 +10,7 @@ use crate::os::{file, futex, time};
 use crate::request::{Op, Request};
 use crate::ring::Ring;
 use crate::slot::{Slot, Slots};
+use crate::timers::{self, Side};
 
 /// In [`Context::users`]: the context is in the table; without it no call gets in.
 const ALIVE: u32 = 1 << 31;
@@ -48,7 +49,7 @@ pub(crate) struct Context {
     calls: AtomicU32,
     /// Events that the most modest sleeper waits for, or [`NOBODY`]. Guarded by the ring's producer lock.
     need: AtomicU32,
-    /// `fd + 1` of the timers of io_pgetevents' sleepers. Guarded by the ring's producer lock.
+    /// `index + 1` of the timers of io_pgetevents' sleepers. Guarded by the ring's producer lock.
     pollers: [AtomicI32; POLLERS],
 }
 
@@ -85,10 +86,10 @@ struct Due {
 impl Due {
     const NOTHING: Due = Due { sleepers: false, pollers: [0; POLLERS] };
 
-    fn wake(&self, context: &Context) {
+    fn wake(&self, context: &Context, side: Side) {
         if self.sleepers {
             futex::wake_all(&context.calls);
-            self.pollers.iter().filter(|fd| **fd != 0).for_each(|fd| time::timer_fire(fd - 1));
+            self.pollers.iter().filter(|timer| **timer > 0).for_each(|timer| timers::fire(*timer as usize - 1, side));
         }
     }
 }
@@ -154,7 +155,7 @@ impl Context {
             None => Due::NOTHING,
         };
         self.calls.fetch_add(1, Ordering::Release);
-        Due { sleepers: true, ..due }.wake(self);
+        Due { sleepers: true, ..due }.wake(self, Side::Program);
     }
 
     /// Events that the program has taken since this was last asked.
@@ -263,21 +264,21 @@ impl Context {
         request.release();
         counters::count_completion(request, res);
         let event = IoEvent { data: request.data, obj: request.obj, res, res2: 0 };
-        if !self.deliver(&event, None, request.resfd) {
+        if !self.deliver(&event, None, request.resfd, Side::Program) {
             self.park(&event, request.resfd);
         }
     }
 
-    /// Ends the request in `slot`, exactly once. `resfd`: its eventfd in this thread's descriptor table, or
-    /// -1. Afterwards the engine has nothing of it any more.
-    pub(crate) fn finish(&self, slot: &'static Slot, res: i64, resfd: i32) {
+    /// Ends the request in `slot`, exactly once. `resfd`: its eventfd in this thread's descriptor table, which
+    /// is the one of `side`, or -1. Afterwards the engine has nothing of it any more.
+    pub(crate) fn finish(&self, slot: &'static Slot, res: i64, resfd: i32, side: Side) {
         // SAFETY: the engine that ends the request has the slot.
         let request = unsafe { slot.request() };
         request.release();
         let cold = is_cold_read(request);
         counters::count_completion(request, res);
         let event = IoEvent { data: request.data, obj: request.obj, res, res2: 0 };
-        if !self.deliver(&event, Some(slot), resfd) {
+        if !self.deliver(&event, Some(slot), resfd, side) {
             unreachable!("a library thread runs no signal handlers");
         }
         if cold {
@@ -292,7 +293,7 @@ impl Context {
 
     /// Event into the ring, then the eventfd, then whoever waits: the kernel's order. False: this thread is
     /// inside this function already.
-    fn deliver(&self, event: &IoEvent, slot: Option<&Slot>, resfd: i32) -> bool {
+    fn deliver(&self, event: &IoEvent, slot: Option<&Slot>, resfd: i32, side: Side) -> bool {
         let Some(held) = self.ring.producer.acquire() else { return false };
         self.ring.push(&held, event);
         if let Some(slot) = slot {
@@ -309,7 +310,7 @@ impl Context {
         if resfd >= 0 {
             file::eventfd_add(resfd, 1);
         }
-        due.wake(self);
+        due.wake(self, side);
         self.slots.unpark(|slot| self.deliver_parked(slot));
         true
     }
@@ -324,7 +325,7 @@ impl Context {
     fn deliver_parked(&self, slot: &'static Slot) {
         // SAFETY: `unpark` gave the slot to this thread alone.
         let (event, resfd) = unsafe { slot.request() }.parked_event();
-        if !self.deliver(&event, Some(slot), resfd) {
+        if !self.deliver(&event, Some(slot), resfd, Side::Program) {
             self.slots.park(slot);
         }
     }
@@ -341,22 +342,22 @@ impl Context {
     ///
     /// EINTR: this is a signal handler that has interrupted its own thread in `deliver`. It cannot sleep
     /// for an event that only the interrupted call can deliver.
-    pub(crate) fn note_sleeper(&self, need: u32, timer: Option<i32>) -> Result<Option<Bed<'_>>> {
+    pub(crate) fn note_sleeper(&self, need: u32, timer: Option<usize>) -> Result<Option<Bed<'_>>> {
         let _held = self.ring.producer.acquire().ok_or(Errno::EINTR)?;
         if self.ring.in_ring() > 0 {
             return Ok(None);
         }
         self.need.fetch_min(need, Ordering::Relaxed);
         let free = || self.pollers.iter().find(|p| p.load(Ordering::Relaxed) == 0);
-        let placed = timer.is_some_and(|fd| free().inspect(|p| p.store(fd + 1, Ordering::Relaxed)).is_some());
+        let placed = timer.is_some_and(|t| free().inspect(|p| p.store(t as i32 + 1, Ordering::Relaxed)).is_some());
         Ok(Some(Bed { word: &self.calls, value: self.calls.load(Ordering::Relaxed), placed }))
     }
 
     /// Takes a timer back that nobody has fired.
-    pub(crate) fn forget_timer(&self, timer: i32) {
+    pub(crate) fn forget_timer(&self, timer: usize) {
         let _held = self.ring.producer.acquire();
         for poller in &self.pollers {
-            let _ = poller.compare_exchange(timer + 1, 0, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = poller.compare_exchange(timer as i32 + 1, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 }

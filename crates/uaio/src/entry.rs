@@ -312,7 +312,7 @@ fn collect(
         None => Some(Deadline::NEVER),
     };
     let (least, most) = (min_nr as usize, nr as usize);
-    wait::collect(call, &Wanted { least, most, events: events as usize, deadline, mask })
+    wait::collect(call, &Wanted { least, most, events: events as usize, deadline, mask, service: &process.service })
 }
 
 /// Performs what was accepted and must not be lost: waits for queued writes and fsyncs. For the front ends,

@@ -19,6 +19,8 @@ pub(crate) enum Order {
     Request(&'static Slot),
     CancelAll(&'static Context),
     CancelOne(&'static Slot, u32),
+    /// The one file of the message is timer `.0` of io_pgetevents.
+    Timer(usize),
 }
 
 /// One message: what to do, and the files that came with it, as descriptors of this table.
@@ -125,7 +127,12 @@ impl Default for Message {
 }
 
 impl Message {
-    /// The files that came along.
+    /// The files of the requests.
+    pub(crate) fn files(&self) -> &[i32] {
+        if self.words[0] & word::KIND == word::TIMER { &[] } else { self.fds() }
+    }
+
+    /// The descriptors that came along.
     pub(crate) fn fds(&self) -> &[i32] {
         &self.fds[..self.fd_count]
     }
@@ -141,6 +148,7 @@ impl Message {
             unsafe {
                 Some(match first & word::KIND {
                     word::REQUEST => Order::Request(&*(address as *const Slot)),
+                    word::TIMER => Order::Timer(address / (word::KIND as usize + 1)),
                     word::CANCEL_ALL => Order::CancelAll(&*(address as *const Context)),
                     _ => Order::CancelOne(&*(address as *const Slot), words.next()? as u32),
                 })

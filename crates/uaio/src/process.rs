@@ -21,7 +21,7 @@ pub(crate) struct Process {
     pub(crate) config: Config,
     pub(crate) table: Table,
     pub(crate) service: Service,
-    timers: timers::Idle,
+    timers: timers::Timers,
 }
 
 /// The page that a fork wipes.
@@ -115,7 +115,7 @@ fn anchor() -> Result<&'static Anchor> {
 fn make() -> Result<*mut Process> {
     let config = Config::read();
     let place: *mut Process = mem::map_private(size_of::<Process>())?.cast();
-    let (table, service, timers) = (Table::default(), Service::default(), timers::Idle::default());
+    let (table, service, timers) = (Table::default(), Service::default(), timers::Timers::default());
     // SAFETY: the mapping has room for a state and nobody else knows it.
     unsafe { place.write(Process { config, table, service, timers }) };
     // SAFETY: written a line above.

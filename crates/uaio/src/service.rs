@@ -19,6 +19,7 @@ use crate::os::{file, futex, socket, thread, time};
 use crate::request::Op;
 use crate::slot::{Slot, State};
 use crate::stats::EngineId;
+use crate::timers;
 
 const DOWN: u32 = 0;
 const STARTING: u32 = 1;
@@ -41,6 +42,8 @@ pub(crate) mod word {
     pub(crate) const CANCEL_ALL: u64 = 1;
     /// The ticket follows in a word of its own.
     pub(crate) const CANCEL_ONE: u64 = 2;
+    /// The number above is the index of the timer that comes along.
+    pub(crate) const TIMER: u64 = 3;
 }
 
 /// The program's side of the library threads. Zeroed memory is a valid one that is down.
@@ -103,7 +106,10 @@ impl Service {
             match self.state.load(Ordering::SeqCst) {
                 UP => return Some(hold),
                 STOPPING => futex::wait_while(&self.state, STOPPING),
-                _ => self.start()?,
+                _ => {
+                    self.start()?;
+                    self.introduce_all();
+                }
             }
         }
     }
@@ -131,6 +137,24 @@ impl Service {
         }
         self.failed_at_ns.store(0, Ordering::Relaxed);
         Some(())
+    }
+
+    /// Makes the timers of sleepers known to the library threads, before any request that they could have to
+    /// be woken for.
+    fn introduce_all(&self) {
+        for (index, fd) in timers::to_introduce() {
+            let _ = self.send(&[(index as u64) * (word::KIND + 1) | word::TIMER], &[fd]);
+        }
+    }
+
+    /// Makes one timer known, if there are library threads.
+    pub(crate) fn introduce(&'static self, timer: &timers::Timer) {
+        self.pending.fetch_add(1, Ordering::SeqCst);
+        let _hold = Hold(self);
+        if self.state.load(Ordering::SeqCst) == UP {
+            let word = (timer.index() as u64) * (word::KIND + 1) | word::TIMER;
+            let _ = self.send(&[word], &[timer.fd()]);
+        }
     }
 
     /// Lets go of a sending socket, if it is still ours.
@@ -340,6 +364,7 @@ extern "C" fn body(argument: *mut libc::c_void) -> *mut libc::c_void {
     // SAFETY: `start` passes its own address; a service is never unmapped.
     let service: &'static Service = unsafe { &*argument.cast_const().cast() };
     let _ = service.run();
+    timers::library_gone();
     service.set_state(DOWN);
     core::ptr::null_mut()
 }

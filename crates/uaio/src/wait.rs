@@ -4,6 +4,7 @@ use crate::context::{Call, Context};
 use crate::errno::{Errno, Result};
 use crate::os::time::Deadline;
 use crate::os::{file, futex};
+use crate::service::Service;
 use crate::timers;
 
 /// What io_getevents and io_pgetevents ask for.
@@ -19,6 +20,8 @@ pub(crate) struct Wanted {
     pub(crate) deadline: Option<Deadline>,
     /// io_pgetevents' signal mask.
     pub(crate) mask: Option<u64>,
+    /// Whose threads may have to wake a sleeper.
+    pub(crate) service: &'static Service,
 }
 
 /// Collects events. A sleeper is not inside the call: io_destroy need not wait for it, and a thread that
@@ -78,26 +81,22 @@ fn finish_with_mask(wanted: &Wanted, got: usize) -> Result<usize> {
 /// Sleeps until there may be enough. Ok: look again; ETIMEDOUT, EINTR. Leaves `call` when it does sleep.
 fn sleep(context: &Context, wanted: &Wanted, got: usize, deadline: Deadline, call: &mut Option<Call>) -> Result<()> {
     let need = u32::try_from(wanted.least - got).unwrap_or(u32::MAX - 1);
-    let timer = wanted.mask.map(|_| timers::borrow()).transpose()?;
-    let noted = context.note_sleeper(need, timer.as_ref().map(|t| t.fd()));
-    let Some(bed) = noted? else { return Ok(()) };
-    *call = None;
-    match (timer, &wanted.mask) {
-        (Some(timer), Some(mask)) => {
-            let slept = file::sleep_masked(timer.fd(), timer.bound(deadline, bed.placed), mask);
-            context.forget_timer(timer.fd());
-            match slept {
-                Ok(false) if deadline.passed() => Err(Errno::ETIMEDOUT),
-                Err(Errno::EBADF) => {
-                    timer.lost();
-                    Ok(())
-                }
-                other => other.map(drop),
-            }
-        }
-        _ => match futex::wait(bed.word, bed.value, deadline) {
+    let Some(mask) = &wanted.mask else {
+        let Some(bed) = context.note_sleeper(need, None)? else { return Ok(()) };
+        *call = None;
+        return match futex::wait(bed.word, bed.value, deadline) {
             Err(Errno::EAGAIN) => Ok(()),
             other => other,
-        },
+        };
+    };
+    let timer = timers::borrow()?;
+    if let Some(timer) = timer.as_ref().filter(|timer| !timer.is_introduced()) {
+        wanted.service.introduce(timer);
     }
+    let index = timer.as_ref().map(|timer| timer.index());
+    let Some(bed) = context.note_sleeper(need, index)? else { return Ok(()) };
+    *call = None;
+    let slept = timers::sleep(timer.as_ref(), bed.placed, deadline, mask);
+    index.inspect(|index| context.forget_timer(*index));
+    slept
 }

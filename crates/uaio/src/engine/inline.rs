@@ -9,6 +9,7 @@ use crate::os::file;
 use crate::request::{Op, Request};
 use crate::slot::Slot;
 use crate::stats::EngineId;
+use crate::timers::Side;
 
 /// The engine.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ impl Engine for Inline {
             // SAFETY: the submitter has the slots of its batch.
             let request = unsafe { slot.request() };
             let res = run_to_end(request, request.fd);
-            slot.context().finish(slot, res, request.resfd);
+            slot.context().finish(slot, res, request.resfd, Side::Program);
         }
         batch.clear();
     }

@@ -17,6 +17,7 @@ use crate::files::{Files, Handle};
 use crate::inbox::Inbox;
 use crate::os::thread;
 use crate::slot::Slot;
+use crate::timers::Side;
 
 pub(crate) use poller::{open, run};
 
@@ -99,7 +100,7 @@ impl Pool {
         // SAFETY: the caller has the slot.
         let op = unsafe { slot.request() }.op;
         let eventfd = if resfd == NO_FILE { -1 } else { lock(&self.files).fd(resfd) };
-        slot.context().finish(slot, res, eventfd);
+        slot.context().finish(slot, res, eventfd, Side::Library);
         self.release(file);
         if resfd != NO_FILE {
             self.release(resfd);

@@ -15,6 +15,7 @@ use crate::inbox::{Inbox, Mail, Message, Order};
 use crate::os::{file, futex};
 use crate::request::{Op, Request};
 use crate::slot::{Slot, State};
+use crate::timers::{self, Side};
 
 /// Sizes to try: submission entries, completion entries. Smaller ones need less locked memory.
 const SIZES: [(u32, u32); 4] = [(256, 4096), (64, 1024), (16, 64), (4, 8)];
@@ -199,11 +200,12 @@ impl Uring {
     }
 
     fn start_all(&mut self, message: &Message) {
-        let handles: Vec<Handle> = message.fds().iter().map(|fd| self.files.add(*fd)).collect();
+        let handles: Vec<Handle> = message.files().iter().map(|fd| self.files.add(*fd)).collect();
         for order in message.orders() {
             match order {
                 Order::Request(slot) => self.start(slot, &handles),
                 Order::CancelAll(context) => self.cancel_all(context),
+                Order::Timer(index) => return timers::introduced(index, message.fds()[0]),
                 Order::CancelOne(slot, ticket) => {
                     if slot.is_cancelled(ticket) {
                         self.push_cancel(slot);
@@ -291,7 +293,7 @@ impl Uring {
         let op = unsafe { slot.request() }.op;
         let eventfd = if resfd == NO_FILE { -1 } else { self.files.fd(resfd) };
         let word = slot.state_word();
-        slot.context().finish(slot, res, eventfd);
+        slot.context().finish(slot, res, eventfd, Side::Library);
         if link & AWAITED != 0 {
             futex::wake_all(word);
         }

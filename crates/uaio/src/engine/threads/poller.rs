@@ -14,6 +14,7 @@ use crate::os::epoll::{EVENTS, Epoll, same_file};
 use crate::os::file;
 use crate::request::Op;
 use crate::slot::{Slot, State};
+use crate::timers;
 
 /// The thread looks whether it is still needed after so long, in milliseconds.
 const IDLE_MS: i32 = 1000;
@@ -93,11 +94,12 @@ impl Poller {
     }
 
     fn start_all(&mut self, message: &Message) {
-        let handles: Vec<Handle> = message.fds().iter().map(|fd| lock(&self.pool.files).add(*fd)).collect();
+        let handles: Vec<Handle> = message.files().iter().map(|fd| lock(&self.pool.files).add(*fd)).collect();
         for order in message.orders() {
             match order {
                 Order::Request(slot) => self.start(slot, &handles),
                 Order::CancelAll(context) => self.cancel_all(context),
+                Order::Timer(index) => return timers::introduced(index, message.fds()[0]),
                 Order::CancelOne(slot, ticket) => {
                     if slot.is_cancelled(ticket) {
                         self.cancel_waiting(slot);
