@@ -124,6 +124,11 @@ impl Context {
         (before & ALIVE != 0).then_some(call)
     }
 
+    /// Memory of its own, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.ring.bytes() + self.slots.bytes()
+    }
+
     /// Whether io_destroy has begun, or ended.
     pub(crate) fn is_dead(&self) -> bool {
         self.users.load(Ordering::Acquire) & ALIVE == 0
@@ -148,19 +153,26 @@ impl Context {
         Ok(())
     }
 
-    /// Wakes every sleeper, whatever it waits for. The generation has changed, so none comes back in.
+    /// Wakes every sleeper, whatever it waits for. The context is dead, so none comes back in; and who has not
+    /// noted down its sleep yet will see that under the lock (`note_sleeper`).
     pub(crate) fn wake_everybody(&self) {
-        let due = match self.ring.producer.acquire() {
-            Some(held) => self.take_due(&held),
-            None => Due::NOTHING,
-        };
-        self.calls.fetch_add(1, Ordering::Release);
-        Due { sleepers: true, ..due }.wake(self, Side::Program);
+        let Some(held) = self.ring.producer.acquire() else { return };
+        if self.need.load(Ordering::Relaxed) != NOBODY {
+            let due = self.take_due(&held);
+            drop(held);
+            due.wake(self, Side::Program);
+        }
     }
 
     /// Events that the program has taken since this was last asked.
     pub(crate) fn reaped_so_far(&self) -> u64 {
         self.ring.producer.acquire().map_or(0, |held| self.ring.newly_reaped(&held))
+    }
+
+    /// Whether no other thread is inside a call. The context is dead, so none comes in any more.
+    pub(crate) fn is_unused_but_by_caller(&self) -> bool {
+        // Acquire: pairs with the Release in `Call::drop`.
+        self.users.load(Ordering::Acquire) == 1
     }
 
     /// Waits until no other thread is inside a call; the caller is still counted.
@@ -340,10 +352,13 @@ impl Context {
     /// Notes down that somebody wants `need` events, and says how to sleep for them. None when there is
     /// something to take already. `timer` is fired as well as the word changed.
     ///
-    /// EINTR: this is a signal handler that has interrupted its own thread in `deliver`. It cannot sleep
+    /// EINVAL: io_destroy has begun. EINTR: this is a signal handler that has interrupted its own thread in `deliver`. It cannot sleep
     /// for an event that only the interrupted call can deliver.
     pub(crate) fn note_sleeper(&self, need: u32, timer: Option<usize>) -> Result<Option<Bed<'_>>> {
         let _held = self.ring.producer.acquire().ok_or(Errno::EINTR)?;
+        if self.is_dead() {
+            return Err(Errno::EINVAL);
+        }
         if self.ring.in_ring() > 0 {
             return Ok(None);
         }

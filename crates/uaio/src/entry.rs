@@ -97,10 +97,11 @@ pub unsafe extern "C" fn io_destroy(ctx: ContextId) -> isize {
 
 fn destroy(ctx: ContextId) -> Result<usize> {
     let process = process::get().ok_or(Errno::EINVAL)?;
-    let call = process.table.enter(ctx)?;
-    process.table.bury(&call)?;
+    let call = process.table.find(ctx)?;
     let context = call.0;
-    context.wake_everybody();
+    if process.table.bury(&call)? {
+        return Ok(0);
+    }
     context.wait_until_unused();
     if context.busy() {
         let _hold = process.service.hold();

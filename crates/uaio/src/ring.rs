@@ -113,18 +113,24 @@ impl Ring {
         Ok(())
     }
 
-    /// Unmaps our mapping. Nobody uses the ring any more.
+    /// Unmaps both mappings. Nobody uses the ring any more.
     pub(crate) fn detach(&self) {
-        let private = self.private.swap(core::ptr::null_mut(), Ordering::Relaxed);
-        if !private.is_null() {
-            mem::unmap(private as usize, self.bytes());
+        if !self.is_attached() {
+            return;
         }
+        if self.is_mapped_at(self.user()) {
+            mem::unmap(self.user(), self.bytes());
+        }
+        let private = self.private.swap(core::ptr::null_mut(), Ordering::Relaxed);
+        mem::unmap(private as usize, self.bytes());
     }
 
-    /// Makes an empty ring with index `id` and maps it for the program. ENOMEM.
+    /// Makes an empty ring with index `id`, which the program has where it had the last one. ENOMEM.
     pub(crate) fn open(&self, id: u32) -> Result<usize> {
-        let user = mem::alias(self.private.load(Ordering::Relaxed), self.bytes())? as usize;
-        self.user.store(user, Ordering::Relaxed);
+        if !self.is_mapped_at(self.user()) {
+            let user = mem::alias(self.private.load(Ordering::Relaxed), self.bytes())? as usize;
+            self.user.store(user, Ordering::Relaxed);
+        }
         self.tail.store(0, Ordering::Relaxed);
         self.pushed.store(0, Ordering::Relaxed);
         self.counted.store(0, Ordering::Relaxed);
@@ -142,12 +148,13 @@ impl Ring {
         for (word, value) in words {
             word.store(value, Ordering::Relaxed);
         }
-        Ok(user)
+        Ok(self.user())
     }
 
-    /// Unmaps the program's mapping.
+    /// Makes the ring one that nobody takes for a live one. It stays mapped for the next context: mapping
+    /// and unmapping cost more than all the rest of io_setup and io_destroy.
     pub(crate) fn close(&self) {
-        mem::unmap(self.user(), self.bytes());
+        self.shared().magic.store(0, Ordering::Relaxed);
     }
 
     fn shared(&self) -> &Shared {
@@ -292,9 +299,10 @@ mod tests {
             assert!(out[..100].iter().enumerate().all(|(i, e)| e.data == round * 100 + i as u64 && e.res == -5));
         }
         assert!(ring.is_mapped_at(ring.user()) && !ring.is_mapped_at(out.as_ptr() as usize & !4095));
+        ring.close();
+        assert_eq!(ring.open(9), Ok(ring.user()));
         mem::protect_none(ring.user(), ring.bytes());
         assert!(!ring.is_mapped_at(ring.user()));
-        ring.close();
         ring.detach();
     }
 }

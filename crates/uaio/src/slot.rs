@@ -122,8 +122,13 @@ impl Slots {
     pub(crate) fn detach(&self) {
         let base = self.base.swap(core::ptr::null_mut(), Ordering::Relaxed);
         if !base.is_null() {
-            mem::unmap(base as usize, self.count.load(Ordering::Relaxed) as usize * size_of::<Slot>());
+            mem::unmap(base as usize, self.bytes());
         }
+    }
+
+    /// Bytes of the mapping.
+    pub(crate) fn bytes(&self) -> usize {
+        self.count.load(Ordering::Relaxed) as usize * size_of::<Slot>()
     }
 
     fn at(&self, index: u32) -> &'static Slot {

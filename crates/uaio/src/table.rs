@@ -15,9 +15,8 @@ use crate::ring::{capacity, ring_nr};
 const CONTEXTS: usize = 32768;
 /// Places to find them in; a power of two.
 const PLACES: usize = 4 * CONTEXTS;
-/// Dead contexts that keep their memory, and the most ring bytes of one that does.
-const KEPT: u32 = 64;
-const KEPT_BYTES: usize = 128 << 10;
+/// Memory of dead contexts that is kept for the next ones, in bytes.
+const KEPT_BYTES: usize = 4 << 20;
 /// Largest nr_events, before the quota (spec 1: 0x10000000 / 32 / 2).
 const MOST_EVENTS: u32 = 0x1000_0000 / 32;
 
@@ -45,8 +44,8 @@ pub(crate) struct Table {
     used: AtomicPtr<AtomicU64>,
     /// Ids below this one are all in use. Guarded by `lock`.
     lowest: AtomicU32,
-    /// Dead contexts that keep their memory. Guarded by `lock`.
-    kept: AtomicU32,
+    /// Bytes of memory that dead contexts keep. Guarded by `lock`.
+    kept: AtomicUsize,
     cpus: AtomicU32,
     max_nr: AtomicU64,
     /// Sum of nr_events over the contexts: aio-nr.
@@ -111,7 +110,7 @@ impl Table {
         let nr = ring_nr(nr_events, cpus);
         let capacity = capacity(nr, cpus);
         if context.ring.has_room_for(nr) {
-            self.kept.fetch_sub(1, Ordering::Relaxed);
+            self.kept.fetch_sub(context.bytes(), Ordering::Relaxed);
         } else {
             self.forget_memory(context);
             context.slots.attach(capacity)?;
@@ -128,7 +127,7 @@ impl Table {
 
     fn forget_memory(&self, context: &Context) {
         if context.ring.is_attached() {
-            self.kept.fetch_sub(1, Ordering::Relaxed);
+            self.kept.fetch_sub(context.bytes(), Ordering::Relaxed);
         }
         context.ring.detach();
         context.slots.detach();
@@ -207,9 +206,9 @@ impl Table {
         None
     }
 
-    /// Gets into the context at `address`. EINVAL: there is none, or its ring is unmapped, protected, moved
-    /// away or has another id written into it.
-    pub(crate) fn enter(&self, address: usize) -> Result<Call> {
+    /// Gets into the context at `address`. EINVAL: there is none, or its ring was moved away or has another id
+    /// written into it.
+    pub(crate) fn find(&self, address: usize) -> Result<Call> {
         let call = match self.search(address) {
             Some((_, context)) => context.enter(),
             None => self.enter_moved(address),
@@ -218,7 +217,13 @@ impl Table {
         let context = call.0;
         let id = context.id.load(Ordering::Relaxed);
         let same = context.ring.user() == address && context.ring.shared_id() == id;
-        if same && probe::readable(address, 4) { Ok(call) } else { Err(Errno::EINVAL) }
+        if same { Ok(call) } else { Err(Errno::EINVAL) }
+    }
+
+    /// As [`Table::find`], and the ring is readable where the program has it.
+    pub(crate) fn enter(&self, address: usize) -> Result<Call> {
+        let call = self.find(address)?;
+        if probe::readable(address, 4) { Ok(call) } else { Err(Errno::EINVAL) }
     }
 
     /// The program may have moved a ring with mremap: then its new address is its name.
@@ -244,9 +249,10 @@ impl Table {
         Some(call)
     }
 
-    /// First part of io_destroy: no later call finds the context, its share of the quota is free, and its
-    /// ring is unmapped. EINVAL: another thread was faster, or the ring is not where it should be.
-    pub(crate) fn bury(&self, call: &Call) -> Result<()> {
+    /// First part of io_destroy: no later call finds the context, and its share of the quota is free. True: nothing is left of it that anybody could wait for.
+    ///
+    /// EINVAL: another thread was faster, or the ring is not where it should be.
+    pub(crate) fn bury(&self, call: &Call) -> Result<bool> {
         let _quiet = self.lock.acquire();
         let ring = &call.0.ring;
         if !ring.is_mapped_at(ring.user()) {
@@ -257,14 +263,23 @@ impl Table {
         self.nr.fetch_sub(u64::from(call.0.nr_events.load(Ordering::Relaxed)), Ordering::Relaxed);
         counters::count_reaped(call.0.reaped_so_far());
         ring.close();
-        Ok(())
+        call.0.wake_everybody();
+        let idle = call.0.is_unused_but_by_caller() && !call.0.busy();
+        if idle {
+            self.keep_or_free(call.0);
+        }
+        Ok(idle)
     }
 
-    /// Last part: nothing refers to the context any more.
+    /// Last part, when there was something to wait for: nothing refers to the context any more.
     pub(crate) fn recycle(&self, context: &'static Context) {
         let _quiet = self.lock.acquire();
-        if self.kept.load(Ordering::Relaxed) < KEPT && context.ring.bytes() <= KEPT_BYTES {
-            self.kept.fetch_add(1, Ordering::Relaxed);
+        self.keep_or_free(context);
+    }
+
+    fn keep_or_free(&self, context: &'static Context) {
+        if self.kept.load(Ordering::Relaxed) + context.bytes() <= KEPT_BYTES {
+            self.kept.fetch_add(context.bytes(), Ordering::Relaxed);
         } else {
             context.ring.detach();
             context.slots.detach();
