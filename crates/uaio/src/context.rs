@@ -89,7 +89,10 @@ impl Due {
     fn wake(&self, context: &Context, side: Side) {
         if self.sleepers {
             futex::wake_all(&context.calls);
-            self.pollers.iter().filter(|timer| **timer > 0).for_each(|timer| timers::fire(*timer as usize - 1, side));
+            self.pollers
+                .iter()
+                .filter(|timer| **timer > 0)
+                .for_each(|timer| timers::fire(*timer as usize - 1, side));
         }
     }
 }

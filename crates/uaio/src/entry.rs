@@ -199,7 +199,8 @@ fn cancel(ctx: ContextId, iocb: usize) -> Result<()> {
     let oldest = call.0.slots.used().filter(live).min_by_key(|slot| slot.ticket.load(Relaxed));
     let slot = oldest.ok_or(Errno::EINVAL)?;
     let ticket = slot.ticket.load(Relaxed);
-    let marked = slot.shift_state(State::Sent, State::Cancelled) || slot.shift_state(State::Taken, State::Cancelled);
+    let marked =
+        slot.shift_state(State::Sent, State::Cancelled) || slot.shift_state(State::Taken, State::Cancelled);
     if !marked {
         return Err(Errno::EINVAL);
     }
@@ -313,7 +314,10 @@ fn collect(
         None => Some(Deadline::NEVER),
     };
     let (least, most) = (min_nr as usize, nr as usize);
-    wait::collect(call, &Wanted { least, most, events: events as usize, deadline, mask, service: &process.service })
+    wait::collect(
+        call,
+        &Wanted { least, most, events: events as usize, deadline, mask, service: &process.service },
+    )
 }
 
 /// Performs what was accepted and must not be lost: waits for queued writes and fsyncs. For the front ends,

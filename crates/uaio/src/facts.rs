@@ -101,7 +101,8 @@ impl Facts {
     fn probe_nowait(&self) -> bool {
         if !self.can_read() {
             const KNOWN: [i64; 3] = [0xef53, 0x5846_5342, 0x9123_683e]; // ext4, xfs, btrfs
-            return self.kind == Kind::Regular && file::file_system(self.fd).is_ok_and(|magic| KNOWN.contains(&magic));
+            return self.kind == Kind::Regular
+                && file::file_system(self.fd).is_ok_and(|magic| KNOWN.contains(&magic));
         }
         // Address 1 cannot be written: whatever the file answers, nothing is read.
         let iov = Iovec { base: 1, len: 1 };
@@ -117,7 +118,9 @@ impl Facts {
             Kind::Block => true,
             Kind::Regular => !self.pseudo() || probe_iterator(self.fd, write),
             Kind::Stream if self.rdev != 0 => {
-                remembered(&ITERATOR, self.rdev.rotate_left(1) ^ u64::from(write), || probe_iterator(self.fd, write))
+                remembered(&ITERATOR, self.rdev.rotate_left(1) ^ u64::from(write), || {
+                    probe_iterator(self.fd, write)
+                })
             }
             Kind::Stream => true,
             Kind::Anonymous => probe_iterator(self.fd, write),

@@ -255,7 +255,8 @@ impl Ring {
 
     fn copy_out(&self, first: u32, count: usize, place: usize) {
         for i in 0..count {
-            let event: [u64; 4] = core::array::from_fn(|w| self.event(first + i as u32)[w].load(Ordering::Relaxed));
+            let event: [u64; 4] =
+                core::array::from_fn(|w| self.event(first + i as u32)[w].load(Ordering::Relaxed));
             // SAFETY: the place was writable a moment ago for `count` events; it need not be aligned.
             unsafe { ((place + i * EVENT) as *mut [u64; 4]).write_unaligned(event) };
         }
@@ -276,8 +277,19 @@ mod tests {
 
     #[test]
     fn sizes_are_the_kernels() {
-        let table = [(1, 127, 120), (32, 127, 120), (63, 255, 248), (100, 255, 248), (128, 383, 376), (256, 639, 632),
-            (500, 1023, 1016), (512, 1151, 1144), (1000, 2047, 2040), (1024, 2175, 2168), (8192, 16511, 16504)];
+        let table = [
+            (1, 127, 120),
+            (32, 127, 120),
+            (63, 255, 248),
+            (100, 255, 248),
+            (128, 383, 376),
+            (256, 639, 632),
+            (500, 1023, 1016),
+            (512, 1151, 1144),
+            (1000, 2047, 2040),
+            (1024, 2175, 2168),
+            (8192, 16511, 16504),
+        ];
         for (nr_events, nr, cap) in table {
             assert_eq!((ring_nr(nr_events, 2), capacity(ring_nr(nr_events, 2), 2)), (nr, cap), "{nr_events}");
         }

@@ -228,12 +228,18 @@ impl Submission {
 
     fn write(&mut self, request: &mut Request, facts: &Facts) -> Result<Fate> {
         if !facts.direct() {
+            // What came before goes first: the reads among it must not see this write.
+            self.send();
             self.context.wait_for_cold_reads();
             return Ok(Fate::Ended(run(request)));
         }
         let own_rules = self.process.config.writes == Writes::Inline;
         let inline = own_rules || must_be_inline(request, facts) || !facts.nowait();
-        Ok(if inline { Fate::Ended(run(request)) } else { self.wait_or_run(request) })
+        if !inline {
+            return Ok(self.wait_or_run(request));
+        }
+        self.send();
+        Ok(Fate::Ended(run(request)))
     }
 }
 

@@ -57,7 +57,13 @@ fn take(context: &Context, wanted: &Wanted, got: usize) -> Result<usize> {
 }
 
 /// The wait is over for another reason than events: what has come meanwhile is taken all the same.
-fn last_look(context: &'static Context, generation: u32, wanted: &Wanted, got: usize, why: Errno) -> Result<usize> {
+fn last_look(
+    context: &'static Context,
+    generation: u32,
+    wanted: &Wanted,
+    got: usize,
+    why: Errno,
+) -> Result<usize> {
     let Some(_call) = context.enter_again(generation) else {
         return if got > 0 { Ok(got) } else { Err(Errno::EINVAL) };
     };
@@ -79,7 +85,13 @@ fn finish_with_mask(wanted: &Wanted, got: usize) -> Result<usize> {
 }
 
 /// Sleeps until there may be enough. Ok: look again; ETIMEDOUT, EINTR. Leaves `call` when it does sleep.
-fn sleep(context: &Context, wanted: &Wanted, got: usize, deadline: Deadline, call: &mut Option<Call>) -> Result<()> {
+fn sleep(
+    context: &Context,
+    wanted: &Wanted,
+    got: usize,
+    deadline: Deadline,
+    call: &mut Option<Call>,
+) -> Result<()> {
     let need = u32::try_from(wanted.least - got).unwrap_or(u32::MAX - 1);
     let Some(mask) = &wanted.mask else {
         let Some(bed) = context.note_sleeper(need, None)? else { return Ok(()) };

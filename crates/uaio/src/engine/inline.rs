@@ -97,4 +97,3 @@ pub(crate) fn run_to_end(request: &mut Request, fd: i32) -> i64 {
         }
     }
 }
-

@@ -132,9 +132,7 @@ pub(crate) fn link_starts_with(fd: i32, prefix: &[u8]) -> Option<bool> {
     path.copy_within(14 + zeros.., 14);
     let mut target = [0u8; 64];
     // SAFETY: the path is NUL-terminated, the buffer valid for its length.
-    let got = unsafe {
-        sys!(SYS_readlinkat, libc::AT_FDCWD, path.as_ptr(), target.as_mut_ptr(), target.len())
-    };
+    let got = unsafe { sys!(SYS_readlinkat, libc::AT_FDCWD, path.as_ptr(), target.as_mut_ptr(), target.len()) };
     got.ok().map(|n| target[..n].starts_with(prefix))
 }
 

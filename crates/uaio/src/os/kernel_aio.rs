@@ -8,8 +8,10 @@ use crate::os::raw::syscall6;
 /// # Safety
 /// As the call itself.
 pub(crate) unsafe fn call(number: usize, args: [usize; 6]) -> isize {
-    debug_assert!([nr::IO_SETUP, nr::IO_DESTROY, nr::IO_GETEVENTS, nr::IO_SUBMIT, nr::IO_CANCEL, nr::IO_PGETEVENTS]
-        .contains(&number));
+    debug_assert!(
+        [nr::IO_SETUP, nr::IO_DESTROY, nr::IO_GETEVENTS, nr::IO_SUBMIT, nr::IO_CANCEL, nr::IO_PGETEVENTS]
+            .contains(&number)
+    );
     // SAFETY: the caller's promise.
     unsafe { syscall6(number, args) }
 }

@@ -1,0 +1,139 @@
+//! What the tests share: the six calls as a program makes them, and a way to run a test on every engine.
+#![allow(dead_code)]
+
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use uaio::abi::*;
+use uaio::entry::*;
+
+/// The engine of this process, when it runs the body of a test.
+pub fn engine() -> String {
+    std::env::var("UAIO_ENGINE").unwrap_or_default()
+}
+
+/// Whether the place has io_uring for this process.
+pub fn has_uring() -> bool {
+    // SAFETY: null parameters: nothing is made.
+    unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, 0) };
+    std::io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
+}
+
+/// Runs the calling test once for each engine, in a process of its own, and there the body.
+pub fn on_every_engine(test: &str, body: impl FnOnce()) {
+    on_engines(&["auto", "inline", "uring", "threads"], test, body);
+}
+
+pub fn on_engines(engines: &[&str], test: &str, body: impl FnOnce()) {
+    if std::env::var_os("UAIO_TEST_BODY").is_some() {
+        return body();
+    }
+    for engine in engines {
+        if *engine == "uring" && !has_uring() {
+            eprintln!("{test}: uring is not applicable: this place has no io_uring");
+            continue;
+        }
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", test, "--nocapture"]).env("UAIO_ENGINE", engine).env("UAIO_TEST_BODY", "1");
+        let out = child.output().unwrap();
+        let text = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{test} on {engine}:\n{text}");
+    }
+}
+
+pub fn setup(nr: u32) -> usize {
+    let mut ctx = 0;
+    assert_eq!(unsafe { io_setup(nr, &mut ctx) }, 0);
+    ctx
+}
+
+pub fn destroy(ctx: usize) {
+    assert_eq!(unsafe { io_destroy(ctx) }, 0);
+}
+
+pub fn submit(ctx: usize, iocbs: &mut [Iocb]) -> isize {
+    let pointers: Vec<*mut Iocb> = iocbs.iter_mut().map(|i| i as *mut Iocb).collect();
+    unsafe { io_submit(ctx, pointers.len() as isize, pointers.as_ptr()) }
+}
+
+/// Waits for `least` events.
+pub fn reap(ctx: usize, least: usize) -> Vec<IoEvent> {
+    let mut events = vec![IoEvent::default(); least.max(1)];
+    let mut got = 0;
+    while got < least {
+        let (left, place) = (least - got, unsafe { events.as_mut_ptr().add(got) });
+        let n = unsafe { io_getevents(ctx, left as isize, left as isize, place, core::ptr::null()) };
+        assert!(n >= 0, "io_getevents: {n}");
+        got += n as usize;
+    }
+    events.truncate(got);
+    events
+}
+
+pub fn rw(op: u16, fd: i32, buf: *mut u8, len: usize, offset: i64, data: u64) -> Iocb {
+    Iocb { data, opcode: op, fildes: fd as u32, buf: buf as u64, nbytes: len as u64, offset, ..Iocb::default() }
+}
+
+pub fn poll_in(fd: i32, data: u64) -> Iocb {
+    Iocb { data, opcode: IOCB_CMD_POLL, fildes: fd as u32, buf: libc::POLLIN as u64, ..Iocb::default() }
+}
+
+/// A directory on a real file system.
+pub fn scratch_dir() -> PathBuf {
+    std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from)
+}
+
+/// A file that goes away with the value.
+pub struct Scratch {
+    pub file: File,
+    pub path: PathBuf,
+}
+
+impl Scratch {
+    /// None: the file system has no O_DIRECT.
+    pub fn new(name: &str, direct: bool) -> Option<Scratch> {
+        let path = scratch_dir().join(format!("uaio-{name}-{}", std::process::id()));
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(true);
+        if direct {
+            options.custom_flags(libc::O_DIRECT);
+        }
+        options.open(&path).ok().map(|file| Scratch { file, path })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[repr(align(4096))]
+pub struct Page(pub [u8; 4096]);
+
+pub fn pipe() -> (i32, i32) {
+    let mut fds = [0; 2];
+    assert_eq!(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) }, 0);
+    (fds[0], fds[1])
+}
+
+/// Runs `body` in a forked child; its answer is the exit status 0.
+pub fn in_child(body: impl FnOnce() -> bool) -> i32 {
+    match unsafe { libc::fork() } {
+        0 => {
+            let ok = body();
+            unsafe { libc::_exit(i32::from(!ok)) }
+        }
+        child => {
+            let mut status = 0;
+            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+            status
+        }
+    }
+}

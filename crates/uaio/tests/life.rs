@@ -1,0 +1,292 @@
+//! What the program may do meanwhile, and what it must not notice.
+
+mod common;
+
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use common::*;
+use uaio::abi::*;
+use uaio::entry::*;
+
+const WAITING: [&str; 2] = ["uring", "threads"];
+
+fn start_service(ctx: usize) -> (i32, i32) {
+    let (r, w) = pipe();
+    assert_eq!(submit(ctx, &mut [poll_in(r, 77)]), 1);
+    (r, w)
+}
+
+#[test]
+fn record_locks_stay_and_a_child_gets_einval() {
+    on_every_engine("record_locks_stay_and_a_child_gets_einval", || {
+        let Some(scratch) = Scratch::new("lock", true) else { return };
+        let fd = scratch.file.as_raw_fd();
+        let ctx = setup(8);
+        let mut page = Page([7; 4096]);
+        assert_eq!(submit(ctx, &mut [rw(IOCB_CMD_PWRITE, fd, page.0.as_mut_ptr(), 4096, 0, 1)]), 1);
+        assert_eq!(reap(ctx, 1)[0].res, 4096);
+        let lock = libc::flock { l_type: libc::F_WRLCK as i16, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+        assert_eq!(unsafe { libc::fcntl(fd, libc::F_SETLK, &lock) }, 0);
+        for _ in 0..50 {
+            assert_eq!(submit(ctx, &mut [rw(IOCB_CMD_PREAD, fd, page.0.as_mut_ptr(), 4096, 0, 1)]), 1);
+            assert_eq!(reap(ctx, 1)[0].res, 4096);
+        }
+        let status = in_child(|| {
+            let mut probe = lock;
+            let locked =
+                unsafe { libc::fcntl(fd, libc::F_GETLK, &mut probe) } == 0 && probe.l_type != libc::F_UNLCK as i16;
+            let refused = unsafe { io_getevents(ctx, 0, 1, core::ptr::null_mut(), core::ptr::null()) } == -22
+                && unsafe { io_destroy(ctx) } == -22;
+            let own = setup(8);
+            let read = submit(own, &mut [rw(IOCB_CMD_PREAD, fd, page.0.as_mut_ptr(), 4096, 0, 1)]) == 1
+                && reap(own, 1)[0].res == 4096;
+            destroy(own);
+            locked && refused && read
+        });
+        assert_eq!(status, 0);
+        destroy(ctx);
+    });
+}
+
+#[test]
+fn the_file_and_the_eventfd_are_taken_at_submit() {
+    on_engines(&WAITING, "the_file_and_the_eventfd_are_taken_at_submit", || {
+        let ctx = setup(8);
+        for _ in 0..100 {
+            let (r, w) = pipe();
+            let (other, other_w) = pipe();
+            let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+            let kept = unsafe { libc::dup(eventfd) };
+            let mut buf = [0u8; 8];
+            let read = rw(IOCB_CMD_PREAD, r, buf.as_mut_ptr(), 8, 0, 1);
+            let read = Iocb { flags: IOCB_FLAG_RESFD, resfd: eventfd as u32, ..read };
+            assert_eq!(submit(ctx, &mut [read]), 1);
+            unsafe {
+                assert_eq!(libc::dup2(other, r), r);
+                libc::close(eventfd);
+                assert_eq!(libc::write(other_w, b"wrong".as_ptr().cast(), 5), 5);
+                assert_eq!(libc::write(w, b"right".as_ptr().cast(), 5), 5);
+            }
+            assert_eq!(reap(ctx, 1)[0].res, 5);
+            assert_eq!(&buf[..5], b"right");
+            let mut count = 0u64;
+            assert_eq!(unsafe { libc::read(kept, (&raw mut count).cast(), 8) }, 8);
+            assert_eq!(count, 1);
+            [r, w, other, other_w, kept].iter().for_each(|fd| unsafe { _ = libc::close(*fd) });
+        }
+        destroy(ctx);
+    });
+}
+
+#[test]
+fn every_descriptor_may_be_closed_after_submit() {
+    on_engines(&WAITING, "every_descriptor_may_be_closed_after_submit", || {
+        let ctx = setup(8);
+        for _ in 0..20 {
+            let (r, w) = pipe();
+            let w = unsafe { libc::dup2(w, 2000.min(w + 100)) };
+            assert_eq!(submit(ctx, &mut [poll_in(r, 1)]), 1);
+            unsafe {
+                libc::syscall(libc::SYS_close_range, 3, w - 1, 0);
+                libc::syscall(libc::SYS_close_range, w + 1, u32::MAX, 0);
+                assert_eq!(libc::write(w, b"x".as_ptr().cast(), 1), 1);
+            }
+            assert_eq!(reap(ctx, 1)[0].res & 1, 1);
+            unsafe { libc::close(w) };
+        }
+        destroy(ctx);
+    });
+}
+
+#[test]
+fn the_end_of_the_submitting_thread_ends_nothing() {
+    on_engines(&WAITING, "the_end_of_the_submitting_thread_ends_nothing", || {
+        let ctx = setup(64);
+        let (r, w) = pipe();
+        let (poll_r, poll_w) = pipe();
+        let mut buf = [0u8; 8];
+        let place = buf.as_mut_ptr() as usize;
+        std::thread::spawn(move || {
+            let read = rw(IOCB_CMD_PREAD, r, place as *mut u8, 8, 0, 1);
+            assert_eq!(submit(ctx, &mut [read, poll_in(poll_r, 2)]), 2);
+        })
+        .join()
+        .unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        unsafe {
+            libc::write(w, b"later".as_ptr().cast(), 5);
+            libc::write(poll_w, b"x".as_ptr().cast(), 1);
+        }
+        let events = reap(ctx, 2);
+        assert!(events.iter().any(|e| e.data == 1 && e.res == 5), "{events:?}");
+        assert!(events.iter().any(|e| e.data == 2 && e.res & 1 == 1), "{events:?}");
+        destroy(ctx);
+    });
+}
+
+static HANDLED: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn count_signal(_: i32) {
+    HANDLED.fetch_add(1, Ordering::SeqCst);
+}
+
+#[test]
+fn completions_interrupt_no_other_call() {
+    on_engines(&WAITING, "completions_interrupt_no_other_call", || {
+        let ctx = setup(64);
+        let epoll = unsafe { libc::epoll_create1(0) };
+        for _ in 0..10 {
+            let (r, w) = pipe();
+            let mut buf = [0u8; 8];
+            assert_eq!(submit(ctx, &mut [rw(IOCB_CMD_PREAD, r, buf.as_mut_ptr(), 8, 0, 1)]), 1);
+            let writer = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(10));
+                unsafe { libc::write(w, b"x".as_ptr().cast(), 1) };
+            });
+            let mut event = libc::epoll_event { events: 0, u64: 0 };
+            let n = unsafe { libc::epoll_wait(epoll, &mut event, 1, 50) };
+            assert_eq!(n, 0, "{}", std::io::Error::last_os_error());
+            writer.join().unwrap();
+            assert_eq!(reap(ctx, 1)[0].res, 1);
+        }
+        destroy(ctx);
+    });
+}
+
+#[test]
+fn signals_reach_the_program_and_wake_io_getevents() {
+    on_every_engine("signals_reach_the_program_and_wake_io_getevents", || {
+        let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
+        action.sa_sigaction = count_signal as *const () as usize;
+        action.sa_flags = libc::SA_RESTART;
+        unsafe { libc::sigaction(libc::SIGUSR1, &action, core::ptr::null_mut()) };
+        let ctx = setup(8);
+        start_service(ctx);
+        let me = unsafe { libc::pthread_self() };
+        let sender = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            unsafe { libc::pthread_kill(me, libc::SIGUSR1) };
+        });
+        let mut event = IoEvent::default();
+        assert_eq!(unsafe { io_getevents(ctx, 1, 1, &mut event, core::ptr::null()) }, -4);
+        sender.join().unwrap();
+        assert_eq!(HANDLED.load(Ordering::SeqCst), 1);
+        destroy(ctx);
+    });
+}
+
+#[test]
+fn users_and_groups_can_be_changed() {
+    on_every_engine("users_and_groups_can_be_changed", || {
+        let ctx = setup(8);
+        start_service(ctx);
+        if unsafe { libc::getuid() } == 0 {
+            unsafe {
+                assert_eq!(libc::setgid(65534), 0);
+                assert_eq!(libc::setuid(65534), 0);
+            }
+        } else {
+            let me = unsafe { libc::getuid() };
+            assert_eq!(unsafe { libc::setuid(me) }, 0);
+        }
+        destroy(ctx);
+    });
+}
+
+fn descriptors() -> Vec<i32> {
+    let list = std::fs::read_dir("/proc/self/fd").unwrap();
+    list.map(|e| e.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+fn low_descriptors_stay_the_programs() {
+    on_every_engine("low_descriptors_stay_the_programs", || {
+        let (r, _w) = pipe();
+        let before = descriptors();
+        let ctxs: Vec<usize> = (0..50).map(|_| setup(32)).collect();
+        assert_eq!(submit(ctxs[0], &mut [poll_in(r, 1)]), 1);
+        let ours: Vec<i32> = descriptors().into_iter().filter(|fd| !before.contains(fd)).collect();
+        assert!(ours.len() <= 1 && ours.iter().all(|fd| *fd >= 900), "{before:?} {ours:?}");
+        ctxs.into_iter().for_each(destroy);
+    });
+}
+
+#[test]
+fn a_full_context_says_eagain_until_events_are_reaped() {
+    on_every_engine("a_full_context_says_eagain_until_events_are_reaped", || {
+        let ctx = setup(1);
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let mut iocbs = vec![rw(IOCB_CMD_PREAD, null.as_raw_fd(), core::ptr::null_mut(), 0, 0, 0); 2000];
+        let room = submit(ctx, &mut iocbs);
+        assert!((1..2000).contains(&room));
+        assert_eq!(submit(ctx, &mut iocbs[..1]), -11);
+        assert_eq!(reap(ctx, 5).len(), 5);
+        assert_eq!(submit(ctx, &mut iocbs), 5);
+        destroy(ctx);
+    });
+}
+
+#[test]
+fn many_threads_submit_to_and_reap_from_one_context() {
+    on_every_engine("many_threads_submit_to_and_reap_from_one_context", || {
+        const EACH: usize = 3000;
+        let ctx = setup(256);
+        let scratch = Scratch::new("threads", false).unwrap();
+        std::fs::write(scratch.path(), [5u8; 65536]).unwrap();
+        let fd = scratch.file.as_raw_fd();
+        let (r, w) = pipe();
+        unsafe { libc::write(w, b"x".as_ptr().cast(), 1) };
+        let seen: Vec<AtomicU32> = (0..4 * EACH).map(|_| AtomicU32::new(0)).collect();
+        let reaped = AtomicU32::new(0);
+        std::thread::scope(|s| {
+            for t in 0..4 {
+                s.spawn(move || {
+                    let mut buf = [0u8; 512];
+                    for i in 0..EACH {
+                        let data = (t * EACH + i) as u64;
+                        let mut iocb = match i % 3 {
+                            0 => [poll_in(r, data)],
+                            _ => [rw(IOCB_CMD_PREAD, fd, buf.as_mut_ptr(), 512, 512, data)],
+                        };
+                        while submit(ctx, &mut iocb) == -11 {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+                let (seen, reaped) = (&seen, &reaped);
+                s.spawn(move || {
+                    let mut events = [IoEvent::default(); 16];
+                    let time = Timespec { sec: 0, nsec: 20_000_000 };
+                    while (reaped.load(Ordering::SeqCst) as usize) < 4 * EACH {
+                        let n = unsafe { io_getevents(ctx, 4, 16, events.as_mut_ptr(), &time) };
+                        assert!(n >= 0);
+                        for event in &events[..n as usize] {
+                            assert_eq!(seen[event.data as usize].fetch_add(1, Ordering::SeqCst), 0);
+                        }
+                        reaped.fetch_add(n as u32, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert!(seen.iter().all(|s| s.load(Ordering::SeqCst) == 1));
+        destroy(ctx);
+    });
+}
+
+#[test]
+fn destroy_wakes_a_sleeper_at_once() {
+    on_every_engine("destroy_wakes_a_sleeper_at_once", || {
+        for _ in 0..20 {
+            let ctx = setup(8);
+            let sleeper = std::thread::spawn(move || {
+                let mut event = IoEvent::default();
+                unsafe { io_getevents(ctx, 1, 1, &mut event, core::ptr::null()) }
+            });
+            std::thread::sleep(Duration::from_millis(3));
+            destroy(ctx);
+            assert_eq!(sleeper.join().unwrap(), -22);
+        }
+    });
+}
