@@ -44,6 +44,11 @@ pub(crate) mod word {
     pub(crate) const CANCEL_ONE: u64 = 2;
     /// The number above is the index of the timer that comes along.
     pub(crate) const TIMER: u64 = 3;
+
+    /// The word for timer `index`.
+    pub(crate) fn timer(index: usize) -> u64 {
+        ((index as u64) * (KIND + 1)) | TIMER
+    }
 }
 
 /// The program's side of the library threads. Zeroed memory is a valid one that is down.
@@ -143,7 +148,7 @@ impl Service {
     /// be woken for.
     fn introduce_all(&self) {
         for (index, fd) in timers::to_introduce() {
-            let _ = self.send(&[(index as u64) * (word::KIND + 1) | word::TIMER], &[fd]);
+            let _ = self.send(&[word::timer(index)], &[fd]);
         }
     }
 
@@ -152,8 +157,7 @@ impl Service {
         self.pending.fetch_add(1, Ordering::SeqCst);
         let _hold = Hold(self);
         if self.state.load(Ordering::SeqCst) == UP {
-            let word = (timer.index() as u64) * (word::KIND + 1) | word::TIMER;
-            let _ = self.send(&[word], &[timer.fd()]);
+            let _ = self.send(&[word::timer(timer.index())], &[timer.fd()]);
         }
     }
 

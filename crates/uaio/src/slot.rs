@@ -45,6 +45,10 @@ pub(crate) struct Slot {
 
 const _: () = assert!(size_of::<Slot>() == 256);
 
+// SAFETY: the request is touched only by who has the slot (`Slot::request`), the index and the context only by
+// who takes it; everything else is atomic.
+unsafe impl Sync for Slot {}
+
 /// `index + 1` of no slot.
 const NONE: u32 = 0;
 

@@ -128,7 +128,7 @@ pub struct Stats {
 }
 
 /// Bytes of a [`Stats`] mapping: whole pages.
-pub const MAPPING: usize = (size_of::<Stats>() + 4095) / 4096 * 4096;
+pub const MAPPING: usize = size_of::<Stats>().div_ceil(4096) * 4096;
 
 impl Stats {
     /// Counts an error that a call returns.

@@ -15,6 +15,7 @@ use crate::service::Hold;
 use crate::stats::EngineId;
 
 /// What must happen to a checked request.
+#[derive(Clone, Copy)]
 enum Fate {
     /// It has ended, with this result.
     Ended(i64),

@@ -1,4 +1,6 @@
 //! The same requests on every engine: data, polls, pipes.
+// The tests call C the way a program does; what they pass is their own.
+#![allow(clippy::undocumented_unsafe_blocks)]
 
 mod common;
 

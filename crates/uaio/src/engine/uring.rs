@@ -313,11 +313,12 @@ impl Uring {
     }
 
     fn cancel(&mut self, slot: &'static Slot) {
-        // SAFETY: a slot that is Taken is with this engine; of another one nothing is used.
-        if slot.state() == State::Taken as u32
-            && !unsafe { slot.request() }.is_lasting()
-            && slot.shift_state(State::Taken, State::Cancelled)
-        {
+        if slot.state() != State::Taken as u32 {
+            return;
+        }
+        // SAFETY: a slot that is Taken is with this engine.
+        let lasting = unsafe { slot.request() }.is_lasting();
+        if !lasting && slot.shift_state(State::Taken, State::Cancelled) {
             self.push_cancel(slot);
         }
     }

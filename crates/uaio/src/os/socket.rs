@@ -150,7 +150,7 @@ pub(crate) fn receive(fd: i32, words: &mut [u64], fds: &mut [i32; MAX_FDS], peek
         // SAFETY: the kernel has written a header, and behind it as many descriptors as its length says.
         unsafe {
             if (*head).cmsg_type == libc::SCM_RIGHTS {
-                count = ((*head).cmsg_len as usize - HEADER) / 4;
+                count = ((*head).cmsg_len - HEADER) / 4;
                 core::ptr::copy_nonoverlapping(
                     head.cast::<u8>().add(HEADER).cast::<i32>(),
                     fds.as_mut_ptr(),
