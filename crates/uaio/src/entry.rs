@@ -13,17 +13,21 @@ use crate::os::time::Deadline;
 use crate::os::{kernel_aio, probe};
 use crate::process;
 use crate::slot::State;
+use crate::stats::Stats;
 use crate::submit::Submission;
 use crate::wait::{self, Wanted};
+
+/// The counters of this very process: a forked child has none before its own first io_setup.
+fn stats() -> Option<&'static Stats> {
+    process::get().and_then(|_| counters::stats())
+}
 
 /// The raw form of a result; errors are counted.
 fn raw(result: Result<usize>) -> isize {
     match result {
         Ok(value) => value as isize,
         Err(e) => {
-            if process::get().is_some()
-                && let Some(stats) = counters::stats()
-            {
+            if let Some(stats) = stats() {
                 stats.call_error(e.code());
             }
             e.negated()
@@ -45,7 +49,7 @@ pub unsafe extern "C" fn io_setup(nr_events: u32, ctxp: *mut ContextId) -> isize
     }
     // SAFETY: the caller's promise.
     let result = unsafe { set_up(nr_events, ctxp) };
-    if let Some(stats) = counters::stats().filter(|_| process::get().is_some()) {
+    if let Some(stats) = stats() {
         let counter = if result.is_ok() { &stats.setups } else { &stats.setup_failures };
         counter.fetch_add(1, Relaxed);
     }
@@ -88,7 +92,7 @@ pub unsafe extern "C" fn io_destroy(ctx: ContextId) -> isize {
     }
     let result = destroy(ctx);
     if result.is_ok()
-        && let Some(stats) = counters::stats()
+        && let Some(stats) = stats()
     {
         stats.destroys.fetch_add(1, Relaxed);
     }
@@ -129,7 +133,7 @@ pub unsafe extern "C" fn io_submit(ctx: ContextId, nr: isize, iocbpp: *const *mu
     let started = counters::clock_ns();
     // SAFETY: the caller's promise.
     let result = unsafe { submit(ctx, nr, iocbpp as usize) };
-    if let Some(stats) = counters::stats().filter(|_| started != 0) {
+    if let Some(stats) = stats().filter(|_| started != 0) {
         stats.submit_ns.record(crate::os::time::now_ns() - started);
     }
     raw(result)
@@ -149,7 +153,7 @@ unsafe fn submit(ctx: ContextId, nr: isize, iocbpp: usize) -> Result<usize> {
 }
 
 fn count_submit(context: &crate::context::Context, nr: usize, result: Result<usize>) {
-    let Some(stats) = counters::stats() else { return };
+    let Some(stats) = stats() else { return };
     stats.submits.fetch_add(1, Relaxed);
     let short = match result {
         Ok(accepted) => accepted < nr,
@@ -175,7 +179,7 @@ pub unsafe extern "C" fn io_cancel(ctx: ContextId, iocb: *mut Iocb, result: *mut
         // SAFETY: the caller's call.
         return unsafe { kernel_aio::call(nr::IO_CANCEL, [ctx, iocb as usize, result as usize, 0, 0, 0]) };
     }
-    if let Some(stats) = counters::stats() {
+    if let Some(stats) = stats() {
         stats.cancels.fetch_add(1, Relaxed);
     }
     raw(cancel(ctx, iocb as usize).map(|()| 0))
@@ -257,7 +261,7 @@ pub unsafe extern "C" fn io_pgetevents(
 }
 
 fn count_getevents() {
-    if let Some(stats) = counters::stats() {
+    if let Some(stats) = stats() {
         stats.getevents.fetch_add(1, Relaxed);
     }
 }
