@@ -5,7 +5,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::abi::{AioSigset, ContextId, IoEvent, Iocb, Timespec, nr};
+use crate::abi::{AioSigset, ContextId, IoEvent, Iocb, RING_MAGIC, RingHeader, Timespec, nr};
 use crate::counters;
 use crate::engine::Engine;
 use crate::errno::{Errno, Result};
@@ -345,4 +345,27 @@ pub fn aio_max_nr() -> u64 {
 #[must_use]
 pub fn aio_nr() -> u64 {
     process::get().map_or(0, |process| process.table.nr())
+}
+
+/// libaio's short cut: 1 when `timeout` is {0, 0} and the ring at `ctx` is empty, so that io_getevents may return
+/// 0 without looking at its other arguments. Also true of a ring that a forked child has inherited.
+///
+/// # Safety
+/// Both may be any addresses.
+pub unsafe extern "C" fn ring_is_empty(ctx: ContextId, timeout: *const Timespec) -> core::ffi::c_int {
+    if timeout.is_null() || ctx == 0 || !ctx.is_multiple_of(8) || timeout_of(timeout) != Ok(Some(Timespec::default())) {
+        return 0;
+    }
+    if !probe::readable(ctx, size_of::<RingHeader>()) {
+        return 0;
+    }
+    // SAFETY: readable a moment ago; the program and the producer may write to it meanwhile.
+    let header = unsafe { (ctx as *const RingHeader).read_volatile() };
+    core::ffi::c_int::from(header.magic == RING_MAGIC && header.head == header.tail)
+}
+
+/// Whether `UAIO_ENGINE` is `off`: everything is the kernel's.
+#[must_use]
+pub fn is_off() -> bool {
+    process::is_off()
 }
