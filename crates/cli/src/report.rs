@@ -10,7 +10,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::summary::{Calls, Latencies, Percentiles, Process};
+use crate::summary::{Calls, Latencies, Percentiles, Process, Requests};
 use crate::units::{bytes, count, duration};
 
 /// The JSON document.
@@ -65,7 +65,7 @@ fn facts_of(process: &Process) -> Vec<(&'static str, String)> {
     }
     vec![
         ("contexts", made),
-        ("requests", format!("{}: {}", count(requests.total), listed(&requests.by_opcode))),
+        ("requests", requests_made(requests)),
         ("executed by", listed(&requests.by_engine)),
         ("data", format!("{} read, {} written", bytes(process.bytes_read), bytes(process.bytes_written))),
         ("events", tally(events.total, events.never_reaped, "reaped")),
@@ -76,12 +76,17 @@ fn facts_of(process: &Process) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// "none", "12, all reaped", or "12, 3 never reaped".
+fn requests_made(requests: &Requests) -> String {
+    let opcodes = listed(&requests.by_opcode);
+    if requests.total == 0 { opcodes } else { format!("{}: {opcodes}", count(requests.total)) }
+}
+
+/// "none", "12, all reaped", or "12, 3 not reaped".
 fn tally(total: u64, missing: u64, done: &str) -> String {
     match (total, missing) {
         (0, 0) => "none".into(),
         (_, 0) => format!("{}, all {done}", count(total)),
-        _ => format!("{}, {} never {done}", count(total), count(missing)),
+        _ => format!("{}, {} not {done}", count(total), count(missing)),
     }
 }
 
@@ -112,13 +117,49 @@ fn latencies(latency: &Latencies) -> String {
 }
 
 fn row(name: &str, p: &Percentiles) -> Vec<String> {
-    let times = [p.p50_ns, p.p90_ns, p.p99_ns, p.p99_9_ns, p.max_ns].map(|ns| duration(ns as f64));
+    let times = [p.p50_ns, p.p90_ns, p.p99_ns, p.p99_9_ns, p.max_ns]
+        .map(|ns| if p.count == 0 { "-".into() } else { duration(ns as f64) });
     [name.to_string()].into_iter().chain(times).collect()
 }
 
-/// Columns and nothing else; every line starts with two spaces.
+/// Columns and nothing else.
 pub fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    #[test]
+    fn what_is_left_behind_is_said() {
+        let stats = crate::summary::tests::counters();
+        let quiet = table(&Process::from(&*stats));
+        assert!(
+            quiet.starts_with("uaio: fio (pid 77), engine auto\n") && quiet.contains("requests         none"),
+            "{quiet}"
+        );
+        stats.setups.store(2, Relaxed);
+        stats.destroys.store(2, Relaxed);
+        stats.events.store(12_345, Relaxed);
+        stats.reaped.store(12_342, Relaxed);
+        stats.short_submits.store(4, Relaxed);
+        stats.short_pending.store(1, Relaxed);
+        stats.call_error(libc::EAGAIN);
+        stats.timed.store(1, Relaxed);
+        stats.submit_ns.record(1000);
+        let text = table(&Process::from(&*stats));
+        let expected = ["2, all destroyed", "12,345, 3 not reaped", "4, 1 not resubmitted", "1 EAGAIN", "1.02 us"];
+        assert!(expected.iter().all(|words| text.contains(words)), "{text}");
+        let completion = text.lines().find(|line| line.contains("completion")).unwrap();
+        assert!(completion.trim_end().ends_with('-'), "{text}");
+    }
+
+    #[test]
+    fn nothing_at_all() {
+        assert_eq!(tables(&[]), "uaio: no AIO call was seen\n");
+    }
 }

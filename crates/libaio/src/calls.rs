@@ -14,7 +14,13 @@ type Callback = unsafe extern "C" fn(ctx: usize, iocb: *mut Iocb, res: c_long, r
 
 unsafe extern "C" {
     /// The exported function, which another library may have replaced: libaio calls itself by name.
-    fn io_getevents(ctx: usize, min_nr: c_long, nr: c_long, events: *mut IoEvent, timeout: *const Timespec) -> c_int;
+    fn io_getevents(
+        ctx: usize,
+        min_nr: c_long,
+        nr: c_long,
+        events: *mut IoEvent,
+        timeout: *const Timespec,
+    ) -> c_int;
 }
 
 /// # Safety

@@ -4,6 +4,7 @@
 //! in /proc that programs read before they use AIO, and the ways out of a process, so that accepted writes are
 //! performed first. Everything else of the program's goes where it always went.
 
+mod children;
 mod proc_files;
 mod real;
 mod syscall;

@@ -38,9 +38,11 @@ impl Real {
 /// Run by the dynamic linker before the library's constructors (DT_INIT).
 #[unsafe(no_mangle)]
 extern "C" fn uaio_preload_init() {
-    for real in crate::proc_files::REAL.iter().chain(&crate::ways_out::REAL) {
+    let (files, out, children) = (&crate::proc_files::REAL, &crate::ways_out::REAL, &crate::children::REAL);
+    for real in files.iter().chain(out).chain(children) {
         real.get();
     }
+    crate::children::remember_environment();
 }
 
 /// Run by the dynamic linker at exit (DT_FINI): accepted writes are performed. Everything works on afterwards.

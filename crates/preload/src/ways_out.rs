@@ -1,7 +1,8 @@
 //! The ways out of a process, and into another program: accepted writes are performed first.
 //!
 //! Each name is a trampoline that saves the argument registers, drains, and jumps to libc's function with
-//! everything as it was; so the variadic ones need no special care.
+//! everything as it was; so the variadic ones need no special care. Those that take an environment are in
+//! `children.rs`.
 
 use core::arch::global_asm;
 use core::ffi::c_void;
@@ -9,16 +10,12 @@ use core::ffi::c_void;
 use crate::real::Real;
 
 /// In the order of the trampolines below.
-pub(crate) static REAL: [Real; 12] = [
+pub(crate) static REAL: [Real; 8] = [
     Real::new(c"_exit"),
     Real::new(c"_Exit"),
     Real::new(c"quick_exit"),
-    Real::new(c"execve"),
     Real::new(c"execv"),
     Real::new(c"execvp"),
-    Real::new(c"execvpe"),
-    Real::new(c"fexecve"),
-    Real::new(c"execveat"),
     Real::new(c"execl"),
     Real::new(c"execlp"),
     Real::new(c"execle"),
@@ -29,13 +26,13 @@ pub(crate) static REAL: [Real; 12] = [
 extern "C" fn uaio_way_out(index: usize) -> *mut c_void {
     uaio::entry::drain();
     match REAL[index].get() {
-        found if found.is_null() => uaio_no_such_function as *mut c_void,
+        found if found.is_null() => no_such_function as *mut c_void,
         found => found,
     }
 }
 
 /// In place of a function that libc does not have.
-extern "C" fn uaio_no_such_function() -> core::ffi::c_int {
+pub(crate) extern "C" fn no_such_function() -> core::ffi::c_int {
     // SAFETY: libc's address of the calling thread's errno.
     unsafe { *libc::__errno_location() = libc::ENOSYS };
     -1
@@ -93,12 +90,8 @@ macro_rules! way_out {
 way_out!("_exit", "0");
 way_out!("_Exit", "1");
 way_out!("quick_exit", "2");
-way_out!("execve", "3");
-way_out!("execv", "4");
-way_out!("execvp", "5");
-way_out!("execvpe", "6");
-way_out!("fexecve", "7");
-way_out!("execveat", "8");
-way_out!("execl", "9");
-way_out!("execlp", "10");
-way_out!("execle", "11");
+way_out!("execv", "3");
+way_out!("execvp", "4");
+way_out!("execl", "5");
+way_out!("execlp", "6");
+way_out!("execle", "7");

@@ -353,7 +353,11 @@ pub fn aio_nr() -> u64 {
 /// # Safety
 /// Both may be any addresses.
 pub unsafe extern "C" fn ring_is_empty(ctx: ContextId, timeout: *const Timespec) -> core::ffi::c_int {
-    if timeout.is_null() || ctx == 0 || !ctx.is_multiple_of(8) || timeout_of(timeout) != Ok(Some(Timespec::default())) {
+    if timeout.is_null()
+        || ctx == 0
+        || !ctx.is_multiple_of(8)
+        || timeout_of(timeout) != Ok(Some(Timespec::default()))
+    {
         return 0;
     }
     if !probe::readable(ctx, size_of::<RingHeader>()) {
@@ -368,4 +372,10 @@ pub unsafe extern "C" fn ring_is_empty(ctx: ContextId, timeout: *const Timespec)
 #[must_use]
 pub fn is_off() -> bool {
     process::is_off()
+}
+
+/// Whether `len` bytes at `address` can be read now. For front ends that must look at a program's pointers.
+#[must_use]
+pub fn is_readable(address: usize, len: usize) -> bool {
+    probe::readable(address, len)
 }
