@@ -12,6 +12,7 @@ mod failure;
 mod install;
 mod lookup;
 mod memory;
+mod percentiles;
 mod place;
 mod program;
 mod report;

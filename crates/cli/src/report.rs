@@ -10,7 +10,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::summary::{Calls, Latencies, Percentiles, Process, Requests};
+use crate::percentiles::Percentiles;
+use crate::summary::{Calls, Latencies, Process, Requests};
 use crate::units::{bytes, count, duration};
 
 /// The JSON document.

@@ -39,7 +39,7 @@ fn map_stats_file(dir: &[u8], pid: i32) -> Option<*mut u8> {
     path[..len].copy_from_slice(&dir[..len]);
     let end = len + write_name(&mut path[len..], pid);
     debug_assert_eq!(path[end], 0);
-    let fd = file::open(&path[..=end], libc::O_RDWR | libc::O_CREAT, 0o600).ok()?;
+    let fd = file::open(&path[..=end], libc::O_RDWR | libc::O_CREAT | libc::O_NOFOLLOW, 0o600).ok()?;
     let mapped = file::set_len(fd, MAPPING).and_then(|()| mem::map_file(fd, MAPPING)).ok();
     file::close(fd);
     mapped
