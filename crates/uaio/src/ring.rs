@@ -226,8 +226,8 @@ impl Ring {
 
     /// Moves up to `max` events to `dest`, piece by contiguous piece of a ring page, as the kernel does.
     ///
-    /// EFAULT when the first piece has no place; after that what was moved counts. None: this very thread
-    /// is inside this function already (a signal handler).
+    /// EFAULT when a piece has no place: then nothing was moved. None: this very thread is inside this function
+    /// already (a signal handler).
     pub(crate) fn take(&self, max: usize, dest: usize) -> Option<Result<usize>> {
         let _held = self.consumer.acquire()?;
         let nr = self.nr();
@@ -241,11 +241,13 @@ impl Ring {
                 break;
             }
             let Some(place) = dest.checked_add(got * EVENT).filter(|p| probe::writable(*p, piece * EVENT)) else {
-                return Some(if got == 0 { Err(Errno::EFAULT) } else { Ok(got) });
+                return Some(Err(Errno::EFAULT));
             };
             self.copy_out(head, piece, place);
             head = (head + piece as u32) % nr;
             got += piece;
+        }
+        if got > 0 {
             // Release: the copies come before the room is given back; pairs with `in_ring`'s user, who
             // reuses the place only after it has seen the new head.
             self.shared().head.store(head, Ordering::Release);

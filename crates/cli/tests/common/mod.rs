@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,16 @@ pub fn command<I: IntoIterator<Item: AsRef<OsStr>>>(args: I) -> Command {
     for variable in ["LD_PRELOAD", "UAIO_ENGINE", "UAIO_MAX_NR", "UAIO_STATS"] {
         command.env_remove(variable);
     }
+    // A background job starts with SIGINT, SIGQUIT or SIGHUP ignored, and hands that down; a shell cannot trap them then.
+    let all_default = || {
+        for signal in 1..32 {
+            // SAFETY: the default action needs no handler.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: signal is async-signal-safe.
+    unsafe { command.pre_exec(all_default) };
     command
 }
 

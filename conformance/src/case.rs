@@ -1,0 +1,75 @@
+//! What a case is, and the words that it is written in.
+
+use crate::aio::{Calls, Target};
+
+/// How binding a case is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The manual says so.
+    Contract,
+    /// Linux 6.18 does so, and programs may depend on it.
+    Linux,
+    /// Linux 6.18 happens to do so.
+    Quirk,
+}
+
+/// One statement.
+pub struct Case {
+    /// `group/what_it_states`.
+    pub name: &'static str,
+    pub level: Level,
+    /// Where the statement stands: section of the semantics, and man page.
+    pub source: &'static str,
+    /// Makes the statement; a panic refutes it.
+    pub body: fn(&Run),
+}
+
+/// A running case: the calls of the target.
+pub struct Run {
+    pub calls: Calls,
+    pub target: Target,
+}
+
+/// Exit status of a case that does not apply, after printing why.
+pub const NOT_APPLICABLE: i32 = 77;
+
+impl Run {
+    /// Whether uaio is tried, in whatever way.
+    pub fn is_ours(&self) -> bool {
+        match &self.target {
+            Target::Kernel => false,
+            Target::Core(engine) => engine != "off",
+            Target::Syscall => std::env::var_os("LD_PRELOAD").is_some(),
+            Target::Libaio(path) => !path.contains("-linux-gnu"),
+        }
+    }
+
+    /// The engine, when uaio is tried.
+    pub fn is_inline(&self) -> bool {
+        self.is_ours() && std::env::var("UAIO_ENGINE").as_deref() == Ok("inline")
+    }
+
+    /// Ends the case: it says nothing about this target here.
+    pub fn not_applicable(&self, why: &str) -> ! {
+        println!("{why}");
+        std::process::exit(NOT_APPLICABLE)
+    }
+
+    /// Our answer where docs/decisions.md, entry `_decision`, says that it is another one than the kernel's.
+    pub fn decided<T>(&self, _decision: &str, kernel: T, ours: T) -> T {
+        if self.is_ours() { ours } else { kernel }
+    }
+
+    /// The libaio functions answer some things without asking anybody.
+    pub fn is_libaio(&self) -> bool {
+        matches!(self.target, Target::Libaio(_))
+    }
+}
+
+/// Builds a [`Case`].
+#[macro_export]
+macro_rules! case {
+    ($level:ident, $name:literal, $source:literal, $body:expr) => {
+        $crate::case::Case { name: $name, level: $crate::case::Level::$level, source: $source, body: $body }
+    };
+}

@@ -1,0 +1,33 @@
+//! The cases, by subject.
+
+mod cancel;
+mod destroy;
+mod getevents;
+mod life;
+mod poll;
+mod read_write;
+mod resfd;
+mod ring;
+mod setup;
+mod signals;
+mod submit;
+
+use crate::case::Case;
+
+/// All of them.
+pub fn all() -> Vec<Case> {
+    let groups = [
+        setup::cases(),
+        submit::cases(),
+        read_write::cases(),
+        poll::cases(),
+        resfd::cases(),
+        getevents::cases(),
+        signals::cases(),
+        cancel::cases(),
+        destroy::cases(),
+        ring::cases(),
+        life::cases(),
+    ];
+    groups.into_iter().flatten().collect()
+}

@@ -1,0 +1,47 @@
+//! Every case on the kernel, and on uaio with each engine.
+
+use std::time::Duration;
+
+use uaio_conformance::aio::Target;
+use uaio_conformance::cases;
+use uaio_conformance::runner::{Outcome, run, unavailable};
+
+fn all_pass(target: &Target) {
+    if let Some(why) = unavailable(target) {
+        eprintln!("{target}: not applicable: {why}");
+        return;
+    }
+    let failures: Vec<String> = cases::all()
+        .iter()
+        .filter_map(|case| match run(case, target, Duration::from_secs(60)) {
+            Outcome::Failed(why) => Some(format!("{} ({}):\n{why}", case.name, case.source)),
+            Outcome::Passed | Outcome::NotApplicable(_) => None,
+        })
+        .collect();
+    assert!(failures.is_empty(), "{target}:\n{}", failures.join("\n"));
+}
+
+#[test]
+fn the_kernel_is_as_the_cases_say() {
+    all_pass(&Target::Kernel);
+}
+
+#[test]
+fn auto_is_like_the_kernel() {
+    all_pass(&Target::Core("auto".into()));
+}
+
+#[test]
+fn inline_is_like_the_kernel() {
+    all_pass(&Target::Core("inline".into()));
+}
+
+#[test]
+fn uring_is_like_the_kernel() {
+    all_pass(&Target::Core("uring".into()));
+}
+
+#[test]
+fn threads_is_like_the_kernel() {
+    all_pass(&Target::Core("threads".into()));
+}
