@@ -1,6 +1,9 @@
 //! Cases that state what Linux AIO does. Each runs on the kernel, the oracle, and on every implementation given as a
 //! [`aio::Target`]; each in a process of its own.
 
+// Cases make wrong calls on purpose: with bad pointers, bad contexts, memory that is gone.
+#![allow(clippy::not_unsafe_ptr_arg_deref)]
+
 pub mod aio;
 pub mod case;
 pub mod cases;

@@ -14,7 +14,7 @@ const VERSION: u32 = 1;
 /// The six calls of one copy of uaio, with raw results.
 #[repr(C)]
 pub struct Core {
-    /// [`VERSION`]; later versions only add fields.
+    /// Layout number, 1; later ones only add fields.
     pub version: u32,
     /// See [`entry::io_setup`].
     pub io_setup: unsafe extern "C" fn(u32, *mut usize) -> isize,
