@@ -169,38 +169,45 @@ impl Service {
         }
     }
 
-    /// Connects anew: the program has closed our socket, or the thread is another one.
-    fn reconnect(&self, broken: i32) -> Result<()> {
-        let _quiet = self.lock.acquire();
-        if self.sender.load(Ordering::Relaxed) != broken {
-            return Ok(());
-        }
+    /// Connects anew: the program has closed our socket, or the thread is another one, or the caller has a
+    /// descriptor table of its own. The caller holds the lock, and the thread is UP.
+    fn reconnect(&self) -> Result<i32> {
         if thread::pid() != self.pid.load(Ordering::Relaxed) {
             return Err(Errno::EPERM);
         }
-        self.close_sender();
-        // SAFETY: the caller holds the thread, which is UP, so the address is written and stays.
+        // SAFETY: the thread is UP, so the address is written and stays.
         let address = unsafe { *self.address.get() }.ok_or(Errno::EPERM)?;
+        let former = self.sender.load(Ordering::Relaxed);
+        self.close_sender();
+        if former >= 0 && socket::is_connected_to(former, &address) {
+            // An older connection of this very table, under the same number.
+            file::close(former);
+        }
         let floor = thread::descriptor_limit().min(HIGH + 24).saturating_sub(24).max(3) as i32;
         let fd = file::move_up(socket::connect(&address)?, floor);
         self.cookie.store(socket::cookie(fd)?, Ordering::Relaxed);
         self.sender.store(fd, Ordering::Relaxed);
-        Ok(())
+        Ok(fd)
+    }
+
+    /// The sending socket, if the number still means it in this thread's descriptor table.
+    fn own_sender(&self) -> Option<i32> {
+        let fd = self.sender.load(Ordering::Relaxed);
+        (fd >= 0 && socket::cookie(fd) == Ok(self.cookie.load(Ordering::Relaxed))).then_some(fd)
     }
 
     /// Sends one message, over a new connection where the old one is gone. The caller holds the thread.
     fn send(&self, words: &[u64], fds: &[i32]) -> Result<()> {
-        let mut tries = 0;
-        loop {
-            let fd = self.sender.load(Ordering::Relaxed);
-            let ours = fd >= 0 && socket::cookie(fd) == Ok(self.cookie.load(Ordering::Relaxed));
-            let sent = if ours { socket::send(fd, words, fds) } else { Err(Errno::EPIPE) };
-            tries += 1;
-            match sent {
-                Err(Errno::ETOOMANYREFS) if tries < ROOM_TRIES => nap(),
-                Err(Errno::EPIPE | Errno::ENOTCONN | Errno::ENOTSOCK) if tries < 4 => self.reconnect(fd)?,
-                other => return other,
-            }
+        let sent = self.own_sender().ok_or(Errno::EPIPE).and_then(|fd| send_patiently(fd, words, fds));
+        if !matches!(sent, Err(Errno::EPIPE | Errno::ENOTCONN | Errno::ENOTSOCK)) {
+            return sent;
+        }
+        // One at a time: threads with tables of their own would take the connection from each other.
+        let _quiet = self.lock.acquire();
+        let sent = self.own_sender().ok_or(Errno::EPIPE).and_then(|fd| send_patiently(fd, words, fds));
+        match sent {
+            Err(Errno::EPIPE | Errno::ENOTCONN | Errno::ENOTSOCK) => send_patiently(self.reconnect()?, words, fds),
+            other => other,
         }
     }
 
@@ -344,7 +351,10 @@ impl Engine for &'static Service {
 
     fn cancel_all(&self, context: &'static Context) {
         let address = core::ptr::from_ref(context) as u64;
-        let _ = self.send(&[address | word::CANCEL_ALL], &[]);
+        // io_destroy waits for what this ends: it must get there, also where for now no descriptor is to be had.
+        while self.send(&[address | word::CANCEL_ALL], &[]).is_err() && context.busy() {
+            nap();
+        }
     }
 
     fn cancel_one(&self, slot: &'static Slot, ticket: u32) {
@@ -355,6 +365,17 @@ impl Engine for &'static Service {
 
 fn is_write(op: Op) -> bool {
     matches!(op, Op::Write | Op::Fsync | Op::Fdatasync)
+}
+
+/// Sends; too many files on their way (ETOOMANYREFS) is a matter of moments.
+fn send_patiently(fd: i32, words: &[u64], fds: &[i32]) -> Result<()> {
+    for _ in 0..ROOM_TRIES {
+        match socket::send(fd, words, fds) {
+            Err(Errno::ETOOMANYREFS) => nap(),
+            other => return other,
+        }
+    }
+    Err(Errno::ETOOMANYREFS)
 }
 
 fn nap() {

@@ -61,6 +61,19 @@ pub(crate) fn connect(address: &Address) -> Result<i32> {
     }
 }
 
+/// Whether `fd` is a socket connected to `address`.
+pub(crate) fn is_connected_to(fd: i32, address: &Address) -> bool {
+    // SAFETY: `sockaddr_un` is plain data, for which zero is valid.
+    let mut peer: libc::sockaddr_un = unsafe { core::mem::zeroed() };
+    let mut len = size_of::<libc::sockaddr_un>() as u32;
+    // SAFETY: `peer` and `len` are valid and large enough.
+    let got = unsafe { sys!(SYS_getpeername, fd, &raw mut peer, &raw mut len) };
+    got.is_ok()
+        && len == address.len
+        && peer.sun_family == address.addr.sun_family
+        && peer.sun_path == address.addr.sun_path
+}
+
 /// Takes a waiting connection, non-blocking, if process `pid` made it.
 pub(crate) fn accept_from(listener: i32, pid: i32) -> Result<i32> {
     // SAFETY: asks for no address.

@@ -1,0 +1,161 @@
+//! Many threads that set up, submit, reap, cancel, destroy, fork and close at random; afterwards nothing is left and every
+//! accepted write is on file. `UAIO_STORM_SECONDS` (default 2) and `UAIO_STORM_SEED` choose how long and which.
+
+// The tests call C the way a program does; what they pass is their own.
+#![allow(clippy::undocumented_unsafe_blocks)]
+
+mod common;
+
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use common::*;
+use uaio::abi::*;
+use uaio::entry::*;
+
+const THREADS: u64 = 16;
+const BLOCKS: usize = 64;
+
+/// splitmix64: what happens depends on the seed and the thread only.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}
+
+/// The life of one context: requests of every kind, then io_destroy, then a look at the file.
+fn one_life(random: &mut Random, scratch: &Scratch, stamp: u8) {
+    let fd = scratch.file.as_raw_fd();
+    let ctx = setup(1 + random.below(200) as u32);
+    let (r, w) = pipe();
+    let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+    let mut pages: Vec<Page> = (0..2 * BLOCKS).map(|_| Page([stamp; 4096])).collect();
+    let mut iocbs: Vec<Iocb> = Vec::new();
+    let mut written = Vec::new();
+    for block in 0..BLOCKS {
+        let at = block as i64 * 4096;
+        let iocb = match random.below(6) {
+            0 | 1 => {
+                written.push((iocbs.len(), block));
+                rw(IOCB_CMD_PWRITE, fd, pages[block].0.as_mut_ptr(), 4096, at, block as u64)
+            }
+            2 => rw(IOCB_CMD_PREAD, fd, pages[BLOCKS + block].0.as_mut_ptr(), 4096, at, 1000),
+            3 => rw(IOCB_CMD_PREAD, r, pages[BLOCKS + block].0.as_mut_ptr(), 16, 0, 1001),
+            4 => Iocb { opcode: IOCB_CMD_FDSYNC, fildes: fd as u32, ..Iocb::default() },
+            _ => poll_in(r, 1002),
+        };
+        let with_eventfd = random.below(3) == 0;
+        iocbs.push(if with_eventfd {
+            Iocb { flags: IOCB_FLAG_RESFD, resfd: eventfd as u32, ..iocb }
+        } else {
+            iocb
+        });
+    }
+    let inline = engine() == "inline";
+    if inline {
+        // A pipe that never gets anything would hold io_submit, as the kernel's does.
+        unsafe { libc::write(w, [0u8; 4096].as_ptr().cast(), 4096) };
+    }
+    let accepted = submit(ctx, &mut iocbs);
+    assert!(accepted > 0 || accepted == -11, "{accepted}");
+    if random.below(2) == 0 {
+        unsafe { (libc::close(eventfd), libc::close(r)) };
+    }
+    if random.below(2) == 0 && !inline {
+        unsafe { libc::write(w, [0u8; 64].as_ptr().cast(), random.below(64) as usize) };
+    }
+    for _ in 0..random.below(4) {
+        let victim = &raw mut iocbs[random.below(BLOCKS as u64) as usize];
+        let answer = unsafe { io_cancel(ctx, victim, core::ptr::null_mut()) };
+        assert!([-22, -115].contains(&answer), "{answer}");
+    }
+    let mut events = [IoEvent::default(); 64];
+    let time = Timespec { sec: 0, nsec: random.below(300_000) as i64 };
+    let got = unsafe { io_getevents(ctx, random.below(20) as isize, 64, events.as_mut_ptr(), &time) };
+    assert!(got >= 0, "{got}");
+    destroy(ctx);
+    // From here on the buffers are ours: what is in them stays.
+    pages.iter_mut().for_each(|page| page.0.fill(0xdb));
+    let mut page = Page([0; 4096]);
+    for (_, block) in written.into_iter().filter(|(index, _)| (*index as isize) < accepted) {
+        let n = unsafe { libc::pread(fd, page.0.as_mut_ptr().cast(), 4096, block as i64 * 4096) };
+        assert!(n == 4096 && page.0.iter().all(|b| *b == stamp), "an accepted write is not on file");
+    }
+    assert!(pages.iter().all(|page| page.0.iter().all(|b| *b == 0xdb)), "a buffer changed after io_destroy");
+    for fd in [r, w, eventfd] {
+        unsafe { libc::close(fd) };
+    }
+}
+
+/// As `one_life`, but closing what may have been closed already would hit another thread's: so each thread has
+/// descriptors of its own, by unsharing the table.
+fn thread(seed: u64, until: Instant) -> u64 {
+    assert_eq!(unsafe { libc::unshare(libc::CLONE_FILES) }, 0);
+    let mut random = Random(seed);
+    let Some(scratch) = scratch(&mut random, seed) else { return 0 };
+    let mut lives = 0;
+    while Instant::now() < until {
+        one_life(&mut random, &scratch, (lives % 200) as u8 + 1);
+        lives += 1;
+        assert!(std::fs::read_dir("/proc/thread-self/fd").map_or(0, Iterator::count) < 200, "descriptors pile up");
+        if random.below(50) == 0 {
+            let status = in_child(|| {
+                let own = setup(4);
+                let null = std::fs::File::open("/dev/null").unwrap();
+                let n = submit(own, &mut [rw(IOCB_CMD_PREAD, null.as_raw_fd(), core::ptr::null_mut(), 0, 0, 1)]);
+                n == 1 && unsafe { io_destroy(own) } == 0
+            });
+            assert_eq!(status, 0);
+        }
+    }
+    lives
+}
+
+fn scratch(random: &mut Random, seed: u64) -> Option<Scratch> {
+    let scratch = Scratch::new(&format!("storm-{seed:x}"), random.below(2) == 0)?;
+    std::fs::write(scratch.path(), vec![0u8; BLOCKS * 4096]).unwrap();
+    scratch.file.sync_all().unwrap();
+    Some(scratch)
+}
+
+fn threads_alive() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+fn storm() {
+    let seed = number("UAIO_STORM_SEED", u64::from(std::process::id()));
+    eprintln!("UAIO_STORM_SEED={seed}");
+    let until = Instant::now() + Duration::from_secs(number("UAIO_STORM_SECONDS", 2));
+    let before = (std::fs::read_dir("/proc/self/fd").unwrap().count(), threads_alive());
+    let lives: u64 = std::thread::scope(|s| {
+        let all: Vec<_> = (0..THREADS).map(|t| s.spawn(move || thread(seed ^ (t << 32), until))).collect();
+        all.into_iter().map(|t| t.join().unwrap()).sum()
+    });
+    eprintln!("{lives} lives on {}", engine());
+    let limit = Instant::now() + Duration::from_secs(20);
+    while threads_alive() > before.1 && Instant::now() < limit {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(threads_alive(), before.1, "threads are left");
+    assert!(std::fs::read_dir("/proc/self/fd").unwrap().count() <= before.0 + 1, "descriptors are left");
+    assert_eq!(aio_nr(), 0);
+}
+
+#[test]
+fn after_a_storm_nothing_is_left_and_every_write_is_on_file() {
+    on_every_engine("after_a_storm_nothing_is_left_and_every_write_is_on_file", storm);
+}
