@@ -299,11 +299,25 @@ impl Context {
         if cold {
             self.cold_read_done();
         }
-        // Release: pairs with the Acquire in `wait_until_idle`. The last touch of the request; the word
-        // itself is never unmapped.
+        self.leave();
+    }
+
+    /// An engine is about to get something of this context's besides a request: io_destroy waits for it.
+    pub(crate) fn lend(&self) {
+        self.running.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The last touch of an engine. The word itself is never unmapped.
+    pub(crate) fn leave(&self) {
+        // Release: pairs with the Acquire in `wait_until_idle`.
         if self.running.fetch_sub(1, Ordering::Release) == 1 && self.is_dead() {
             futex::wake_all(&self.running);
         }
+    }
+
+    /// Whether what the caller has lent is all that engines still have.
+    pub(crate) fn is_idle_but_for_caller(&self) -> bool {
+        self.running.load(Ordering::Acquire) == 1
     }
 
     /// Event into the ring, then the eventfd, then whoever waits: the kernel's order. False: this thread is

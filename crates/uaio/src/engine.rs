@@ -30,7 +30,7 @@ pub(crate) trait Engine {
     /// fsyncs go on. Says nothing about when.
     fn cancel_all(&self, context: &'static Context);
 
-    /// Ends the request `ticket` in `slot`, if it is still there.
+    /// Ends the request `ticket` in `slot`, which is marked as cancelled, if it is still there.
     fn cancel_one(&self, slot: &'static Slot, ticket: u32);
 }
 

@@ -103,6 +103,11 @@ impl Inbox {
         self.service.ended(op);
     }
 
+    /// A cancellation in `context` has been dealt with.
+    pub(crate) fn order_done(&self, context: &Context) {
+        self.service.order_done(context);
+    }
+
     /// `count` descriptors were closed.
     pub(crate) fn files_closed(&self, count: u32) {
         self.service.held.fetch_sub(count, Ordering::Relaxed);

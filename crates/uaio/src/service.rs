@@ -273,6 +273,19 @@ impl Service {
         self.pending.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// A message that names memory of `context` is about to be sent: the thread stays until it has dealt with it,
+    /// and io_destroy waits for that.
+    fn lend(&self, context: &Context) {
+        self.pending.fetch_add(1, Ordering::SeqCst);
+        context.lend();
+    }
+
+    /// The message has been dealt with.
+    pub(crate) fn order_done(&self, context: &Context) {
+        context.leave();
+        self.pending.fetch_sub(1, Ordering::SeqCst);
+    }
+
     /// Waits until every accepted write and fsync is performed.
     pub(crate) fn drain(&self) {
         if thread::pid() != self.pid.load(Ordering::Relaxed) {
@@ -351,15 +364,22 @@ impl Engine for &'static Service {
 
     fn cancel_all(&self, context: &'static Context) {
         let address = core::ptr::from_ref(context) as u64;
+        self.lend(context);
         // io_destroy waits for what this ends: it must get there, also where for now no descriptor is to be had.
-        while self.send(&[address | word::CANCEL_ALL], &[]).is_err() && context.busy() {
+        while self.send(&[address | word::CANCEL_ALL], &[]).is_err() {
+            if context.is_idle_but_for_caller() {
+                return self.order_done(context);
+            }
             nap();
         }
     }
 
     fn cancel_one(&self, slot: &'static Slot, ticket: u32) {
         let address = core::ptr::from_ref(slot) as u64;
-        let _ = self.send(&[address | word::CANCEL_ONE, u64::from(ticket)], &[]);
+        self.lend(slot.context());
+        if self.send(&[address | word::CANCEL_ONE, u64::from(ticket)], &[]).is_err() {
+            self.order_done(slot.context());
+        }
     }
 }
 

@@ -204,12 +204,17 @@ impl Uring {
         for order in message.orders() {
             match order {
                 Order::Request(slot) => self.start(slot, &handles),
-                Order::CancelAll(context) => self.cancel_all(context),
+                Order::CancelAll(context) => {
+                    self.cancel_all(context);
+                    self.inbox.order_done(context);
+                }
                 Order::Timer(index) => return timers::introduced(index, message.fds()[0]),
                 Order::CancelOne(slot, ticket) => {
+                    let context = slot.context();
                     if slot.is_cancelled(ticket) {
                         self.push_cancel(slot);
                     }
+                    self.inbox.order_done(context);
                 }
             }
         }

@@ -98,12 +98,17 @@ impl Poller {
         for order in message.orders() {
             match order {
                 Order::Request(slot) => self.start(slot, &handles),
-                Order::CancelAll(context) => self.cancel_all(context),
+                Order::CancelAll(context) => {
+                    self.cancel_all(context);
+                    self.pool.inbox.order_done(context);
+                }
                 Order::Timer(index) => return timers::introduced(index, message.fds()[0]),
                 Order::CancelOne(slot, ticket) => {
+                    let context = slot.context();
                     if slot.is_cancelled(ticket) {
                         self.cancel_waiting(slot);
                     }
+                    self.pool.inbox.order_done(context);
                 }
             }
         }
