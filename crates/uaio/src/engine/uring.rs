@@ -271,6 +271,8 @@ impl Uring {
         if result == Err(Errno::EAGAIN) && link & OWN_NOWAIT != 0 {
             request.rw_flags &= !RWF_NOWAIT;
             slot.link.store(link & !OWN_NOWAIT, Ordering::Relaxed);
+            // A worker of the kernel's will have it, and workers die with the process: io_submit waits for its end.
+            self.awaited.retain(|awaited| !core::ptr::eq(*awaited, slot));
             return self.again.push_back(slot);
         }
         if let Ok(n) = result
