@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 uaio=${UAIO:-$here/../../target/release/uaio}
 libs=$(dirname "$uaio")
 clients="fio-verify fio-options qemu-io-verify qemu-img-bench mariadb-innodb stress-ng-aio ioping-aio lvm-loop caio-tests seastar-shape"
-places="plain aio38 setup11 uring1 both38"
+places="plain aio38 setup11 uring1 both38 docker"
 ways="run preload"
 engine=auto quick=
 while [ $# -gt 0 ]; do
@@ -27,7 +27,7 @@ work=$(mktemp -d "${TMPDIR:-/var/tmp}/uaio-matrix.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cc -O2 -o "$work/deny" "$here/deny.c" || exit 2
 
-deny() { case $1 in plain) ;; aio38) echo "$work/deny aio 38" ;; setup11) echo "$work/deny setup 11" ;; uring1) echo "$work/deny uring 1" ;; both38) echo "$work/deny both 38" ;; *) echo "matrix.sh: unknown place $1" >&2; exit 2 ;; esac; }
+deny() { case $1 in plain) ;; aio38) echo "$work/deny aio 38" ;; setup11) echo "$work/deny setup 11" ;; uring1) echo "$work/deny uring 1" ;; both38) echo "$work/deny both 38" ;; docker) echo "$work/deny docker 1" ;; *) echo "matrix.sh: unknown place $1" >&2; exit 2 ;; esac; }
 
 # the quick choice: everything once with and once without the kernel's help, and one client everywhere
 wanted() { # client place way
