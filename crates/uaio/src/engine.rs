@@ -11,6 +11,7 @@ use core::mem::MaybeUninit;
 
 use crate::context::Context;
 use crate::os::socket::MAX_FDS;
+use crate::request::Op;
 use crate::slot::Slot;
 use crate::stats::EngineId;
 
@@ -37,6 +38,8 @@ pub(crate) trait Engine {
 /// Requests of one io_submit on their way to an engine, with the program's descriptors that they need.
 pub(crate) struct Batch {
     slots: [MaybeUninit<&'static Slot>; MAX_REQUESTS],
+    /// Numbers of the requests that are writes to files, else [`NO_WRITE`].
+    writes: [u64; MAX_REQUESTS],
     count: usize,
     fds: [i32; MAX_FDS],
     fd_count: usize,
@@ -44,11 +47,18 @@ pub(crate) struct Batch {
 
 /// [`Slot::resfd`] of a request without eventfd.
 pub(crate) const NO_FILE: u32 = u32::MAX;
+const NO_WRITE: u64 = u64::MAX;
 
 impl Batch {
     /// An empty batch.
     pub(crate) fn new() -> Batch {
-        Batch { slots: [const { MaybeUninit::uninit() }; MAX_REQUESTS], count: 0, fds: [0; MAX_FDS], fd_count: 0 }
+        Batch {
+            slots: [const { MaybeUninit::uninit() }; MAX_REQUESTS],
+            writes: [NO_WRITE; MAX_REQUESTS],
+            count: 0,
+            fds: [0; MAX_FDS],
+            fd_count: 0,
+        }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -61,6 +71,11 @@ impl Batch {
 
     /// Adds the request in `slot`, with its descriptors. There is room.
     pub(crate) fn add(&mut self, slot: &'static Slot, fd: i32, resfd: i32) {
+        let ticket = u64::from(slot.ticket.load(core::sync::atomic::Ordering::Relaxed));
+        // SAFETY: the caller has the slot.
+        let request = unsafe { slot.request() };
+        let is_write = request.op == Op::Write && !request.stream;
+        self.writes[self.count] = if is_write { ticket } else { NO_WRITE };
         slot.file.store(self.place(fd), core::sync::atomic::Ordering::Relaxed);
         let resfd = if resfd < 0 { NO_FILE } else { self.place(resfd) };
         slot.resfd.store(resfd, core::sync::atomic::Ordering::Relaxed);
@@ -82,6 +97,12 @@ impl Batch {
     pub(crate) fn slots(&self) -> &[&'static Slot] {
         // SAFETY: the first `count` are written.
         unsafe { self.slots[..self.count].assume_init_ref() }
+    }
+
+    /// The writes to files among them, with their numbers: a slot may be another request's by now.
+    pub(crate) fn writes(&self) -> impl Iterator<Item = (&'static Slot, u32)> {
+        let numbered = self.slots().iter().zip(self.writes);
+        numbered.filter(|(_, number)| *number != NO_WRITE).map(|(slot, number)| (*slot, number as u32))
     }
 
     /// The program's descriptors.

@@ -239,23 +239,30 @@ impl Service {
         })
     }
 
-    /// Counts the requests in before they are sent; returns the last write that io_submit has to see taken.
-    fn count_in(&self, slots: &[&'static Slot]) -> Option<(&'static Slot, u32)> {
-        let careless = self.careless.load(Ordering::Relaxed) != 0;
-        let mut last = None;
+    /// Counts the requests in before they are sent.
+    fn count_in(&self, slots: &[&'static Slot]) {
         self.pending.fetch_add(slots.len() as u32, Ordering::SeqCst);
         for slot in slots {
             // SAFETY: the submitter has the slots of its batch.
-            let request = unsafe { slot.request() };
+            let op = unsafe { slot.request() }.op;
             slot.set_state(State::Sent);
-            if is_write(request.op) {
+            if is_write(op) {
                 self.writes.fetch_add(1, Ordering::Relaxed);
             }
-            if request.op == Op::Write && !request.stream && !careless {
-                last = Some((*slot, slot.ticket.load(Ordering::Relaxed)));
+        }
+    }
+
+    /// Waits until the writes of the batch can no longer be lost. Each of them: one may be with the kernel long before
+    /// another, which a worker of the kernel's performs.
+    fn see_taken(&self, batch: &Batch) {
+        if self.careless.load(Ordering::Relaxed) != 0 {
+            return;
+        }
+        for (slot, ticket) in batch.writes() {
+            while slot.state() == State::Sent as u32 && slot.ticket.load(Ordering::Relaxed) == ticket {
+                let _ = futex::wait(slot.state_word(), State::Sent as u32, time::Deadline::after_ns(10_000_000));
             }
         }
-        last
     }
 
     fn count_out(&self, slots: &[&'static Slot]) {
@@ -349,17 +356,13 @@ impl Engine for &'static Service {
     }
 
     fn submit(&self, batch: &mut Batch) {
-        let last_write = self.count_in(batch.slots());
+        self.count_in(batch.slots());
         if self.hand_over(batch).is_err() {
             self.count_out(batch.slots());
             return Inline.submit(batch);
         }
+        self.see_taken(batch);
         batch.clear();
-        if let Some((slot, ticket)) = last_write {
-            while slot.state() == State::Sent as u32 && slot.ticket.load(Ordering::Relaxed) == ticket {
-                let _ = futex::wait(slot.state_word(), State::Sent as u32, time::Deadline::after_ns(10_000_000));
-            }
-        }
     }
 
     fn cancel_all(&self, context: &'static Context) {
