@@ -134,7 +134,7 @@ impl Context {
 
     /// Whether io_destroy has begun, or ended.
     pub(crate) fn is_dead(&self) -> bool {
-        self.users.load(Ordering::Acquire) & ALIVE == 0
+        self.users.load(Ordering::SeqCst) & ALIVE == 0
     }
 
     pub(crate) fn generation(&self) -> u32 {
@@ -148,8 +148,8 @@ impl Context {
 
     /// Shuts calls out. EINVAL when another thread has done so.
     pub(crate) fn die(&self) -> Result<()> {
-        // AcqRel: one winner; what calls did before is seen by it.
-        if self.users.fetch_and(!ALIVE, Ordering::AcqRel) & ALIVE == 0 {
+        // SeqCst: one winner; what calls did before is seen by it. See `leave`.
+        if self.users.fetch_and(!ALIVE, Ordering::SeqCst) & ALIVE == 0 {
             return Err(Errno::EINVAL);
         }
         self.generation.fetch_add(1, Ordering::Relaxed);
@@ -165,11 +165,14 @@ impl Context {
             drop(held);
             due.wake(self, Side::Program);
         }
+        self.deliver_all_parked();
     }
 
     /// Events that the program has taken since this was last asked.
     pub(crate) fn reaped_so_far(&self) -> u64 {
-        self.ring.producer.acquire().map_or(0, |held| self.ring.newly_reaped(&held))
+        let reaped = self.ring.producer.acquire().map_or(0, |held| self.ring.newly_reaped(&held));
+        self.deliver_all_parked();
+        reaped
     }
 
     /// Whether no other thread is inside a call. The context is dead, so none comes in any more.
@@ -194,8 +197,8 @@ impl Context {
     /// Waits until no engine can touch anything for this context any more.
     pub(crate) fn wait_until_idle(&self) {
         loop {
-            // Acquire: pairs with the Release in `finish`.
-            let running = self.running.load(Ordering::Acquire);
+            // SeqCst: see `leave`.
+            let running = self.running.load(Ordering::SeqCst);
             if running == 0 {
                 return;
             }
@@ -212,8 +215,11 @@ impl Context {
     pub(crate) fn reserve(&self) -> Result<()> {
         self.try_reserve().or_else(|full| {
             // A completion counts down and pushes under the lock: what looks full may be half a change.
-            let _held = self.ring.producer.acquire().ok_or(full)?;
-            self.try_reserve()
+            let held = self.ring.producer.acquire().ok_or(full)?;
+            let reserved = self.try_reserve();
+            drop(held);
+            self.deliver_all_parked();
+            reserved
         })
     }
 
@@ -226,7 +232,12 @@ impl Context {
             }
             // Acquire: pairs with the Release of `uncount`; a slot was given back before.
             match self.in_flight.compare_exchange_weak(flying, flying + 1, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Ok(()),
+                Ok(_) if flying + 1 + self.ring.in_ring() <= capacity => return Ok(()),
+                Ok(_) => {
+                    // A completion came between the two looks, and another request took its place.
+                    self.uncount();
+                    return Err(Errno::EAGAIN);
+                }
                 Err(now) => flying = now,
             }
         }
@@ -294,7 +305,9 @@ impl Context {
         counters::count_completion(request, res);
         let event = IoEvent { data: request.data, obj: request.obj, res, res2: 0 };
         if !self.deliver(&event, Some(slot), resfd, side) {
-            unreachable!("a library thread runs no signal handlers");
+            // SAFETY: still this caller's: a signal handler that had to execute the request itself.
+            *unsafe { slot.request() } = Request::parked(&event, resfd);
+            self.slots.park(slot);
         }
         if cold {
             self.cold_read_done();
@@ -309,8 +322,9 @@ impl Context {
 
     /// The last touch of an engine. The word itself is never unmapped.
     pub(crate) fn leave(&self) {
-        // Release: pairs with the Acquire in `wait_until_idle`.
-        if self.running.fetch_sub(1, Ordering::Release) == 1 && self.is_dead() {
+        // SeqCst, here and in `die` and `wait_until_idle`: either this side sees the context dead and wakes, or the other
+        // sees the count.
+        if self.running.fetch_sub(1, Ordering::SeqCst) == 1 && self.is_dead() {
             futex::wake_all(&self.running);
         }
     }
@@ -340,8 +354,16 @@ impl Context {
             file::eventfd_add(resfd, 1);
         }
         due.wake(self, side);
-        self.slots.unpark(|slot| self.deliver_parked(slot));
+        if side == Side::Program {
+            self.deliver_all_parked();
+        }
         true
+    }
+
+    /// Delivers what signal handlers have parked while this thread held the producer lock. Every program thread that
+    /// has held it calls this afterwards; library threads never do, for the eventfds are numbers of the program's table.
+    fn deliver_all_parked(&self) {
+        self.slots.unpark(|slot| self.deliver_parked(slot));
     }
 
     /// A signal handler's request has ended while its thread was inside `deliver`: the interrupted call
@@ -372,7 +394,7 @@ impl Context {
     /// EINVAL: io_destroy has begun. EINTR: this is a signal handler that has interrupted its own thread in `deliver`. It cannot sleep
     /// for an event that only the interrupted call can deliver.
     pub(crate) fn note_sleeper(&self, need: u32, timer: Option<usize>) -> Result<Option<Bed<'_>>> {
-        let _held = self.ring.producer.acquire().ok_or(Errno::EINTR)?;
+        let held = self.ring.producer.acquire().ok_or(Errno::EINTR)?;
         if self.is_dead() {
             return Err(Errno::EINVAL);
         }
@@ -382,12 +404,15 @@ impl Context {
         self.need.fetch_min(need, Ordering::Relaxed);
         let free = || self.pollers.iter().find(|p| p.load(Ordering::Relaxed) == 0);
         let placed = timer.is_some_and(|t| free().inspect(|p| p.store(t as i32 + 1, Ordering::Relaxed)).is_some());
-        Ok(Some(Bed { word: &self.calls, value: self.calls.load(Ordering::Relaxed), placed }))
+        let bed = Bed { word: &self.calls, value: self.calls.load(Ordering::Relaxed), placed };
+        drop(held);
+        // What a handler parks after this finds the lock free; what it parked before changes the word.
+        self.deliver_all_parked();
+        Ok(Some(bed))
     }
 
     /// Takes a timer back that nobody has fired.
     pub(crate) fn forget_timer(&self, timer: usize) {
-        let _held = self.ring.producer.acquire();
         for poller in &self.pollers {
             let _ = poller.compare_exchange(timer as i32 + 1, 0, Ordering::Relaxed, Ordering::Relaxed);
         }

@@ -71,7 +71,7 @@ impl Batch {
 
     /// Adds the request in `slot`, with its descriptors. There is room.
     pub(crate) fn add(&mut self, slot: &'static Slot, fd: i32, resfd: i32) {
-        let ticket = u64::from(slot.ticket.load(core::sync::atomic::Ordering::Relaxed));
+        let ticket = u64::from(slot.ticket());
         // SAFETY: the caller has the slot.
         let request = unsafe { slot.request() };
         let is_write = request.op == Op::Write && !request.stream;

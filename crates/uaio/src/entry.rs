@@ -12,7 +12,7 @@ use crate::errno::{Errno, Result};
 use crate::os::time::Deadline;
 use crate::os::{kernel_aio, probe};
 use crate::process;
-use crate::slot::State;
+use crate::slot::{Slot, State};
 use crate::stats::Stats;
 use crate::submit::Submission;
 use crate::wait::{self, Wanted};
@@ -196,20 +196,18 @@ fn cancel(ctx: ContextId, iocb: usize) -> Result<()> {
     }
     let process = process::get().ok_or(Errno::EINVAL)?;
     let call = process.table.enter(ctx)?;
-    let live = |slot: &&crate::slot::Slot| {
-        slot.cancellable.load(Relaxed) == iocb as u64
-            && [State::Sent as u32, State::Taken as u32].contains(&slot.state())
+    // The word is read first: if the slot is another request's by the time of the second look, marking fails.
+    let live = |slot: &'static Slot| {
+        let word = slot.word();
+        let waits = matches!(State::of(word), State::Sent | State::Taken);
+        (waits && slot.cancellable.load(Relaxed) == iocb as u64).then_some((slot, word))
     };
-    let oldest = call.0.slots.used().filter(live).min_by_key(|slot| slot.ticket.load(Relaxed));
-    let slot = oldest.ok_or(Errno::EINVAL)?;
-    let ticket = slot.ticket.load(Relaxed);
-    let marked =
-        slot.shift_state(State::Sent, State::Cancelled) || slot.shift_state(State::Taken, State::Cancelled);
-    if !marked {
+    let (slot, word) = call.0.slots.used().filter_map(live).min_by_key(|(_, word)| *word).ok_or(Errno::EINVAL)?;
+    if !slot.mark_cancelled(word) {
         return Err(Errno::EINVAL);
     }
     let _hold = process.service.hold();
-    (&process.service).cancel_one(slot, ticket);
+    (&process.service).cancel_one(slot, word >> 2);
     Err(Errno::EINPROGRESS)
 }
 

@@ -28,8 +28,8 @@ const STOPPING: u32 = 3;
 
 /// Where the sending socket goes in the program's table: as high as costs nothing.
 const HIGH: u64 = 1000;
-/// Descriptors that a library thread needs for itself.
-const OWN_FILES: u64 = 8;
+/// Descriptors that a library thread needs for itself: its ring, its sockets, the timers of io_pgetevents.
+const OWN_FILES: u64 = 40;
 /// After a failed start, requests run inline for so long before the next try.
 const RETRY_NS: u64 = 1_000_000_000;
 /// How long io_submit waits for a free descriptor before it executes by itself.
@@ -199,7 +199,7 @@ impl Service {
     /// Sends one message, over a new connection where the old one is gone. The caller holds the thread.
     fn send(&self, words: &[u64], fds: &[i32]) -> Result<()> {
         let sent = self.own_sender().ok_or(Errno::EPIPE).and_then(|fd| send_patiently(fd, words, fds));
-        if !matches!(sent, Err(Errno::EPIPE | Errno::ENOTCONN | Errno::ENOTSOCK)) {
+        if !matches!(sent, Err(Errno::EPIPE | Errno::ENOTCONN | Errno::ENOTSOCK | Errno::EBADF)) {
             return sent;
         }
         // One at a time: threads with tables of their own would take the connection from each other.
@@ -215,7 +215,8 @@ impl Service {
     fn reserve_files(&self, fds: u32) -> bool {
         for _ in 0..ROOM_TRIES {
             let held = self.held.fetch_add(fds, Ordering::Relaxed);
-            if u64::from(held + fds) + OWN_FILES <= thread::descriptor_limit() {
+            let limit = thread::descriptor_limit();
+            if u64::from(held + fds) + OWN_FILES.min(limit / 2) <= limit {
                 return true;
             }
             self.held.fetch_sub(fds, Ordering::Relaxed);
@@ -259,8 +260,9 @@ impl Service {
             return;
         }
         for (slot, ticket) in batch.writes() {
-            while slot.state() == State::Sent as u32 && slot.ticket.load(Ordering::Relaxed) == ticket {
-                let _ = futex::wait(slot.state_word(), State::Sent as u32, time::Deadline::after_ns(10_000_000));
+            let sent = State::Sent.of_request(ticket);
+            while slot.word() == sent {
+                let _ = futex::wait(slot.futex(), sent, time::Deadline::after_ns(10_000_000));
             }
         }
     }

@@ -24,12 +24,30 @@ pub(crate) enum State {
     Cancelled = 3,
 }
 
+impl State {
+    /// The state in a slot's word.
+    pub(crate) fn of(word: u32) -> State {
+        match word & 3 {
+            0 => State::Free,
+            1 => State::Sent,
+            2 => State::Taken,
+            _ => State::Cancelled,
+        }
+    }
+
+    /// The word of request `ticket` in this state.
+    pub(crate) fn of_request(self, ticket: u32) -> u32 {
+        (ticket << 2) | self as u32
+    }
+}
+
 /// One slot, 256 bytes.
 #[repr(C, align(64))]
 pub(crate) struct Slot {
-    state: AtomicU32,
-    /// Number of the request, odd or even as it comes: tells a later use of the slot from this one.
-    pub(crate) ticket: AtomicU32,
+    /// `number of the request << 2 | state`: who changes the state of one request cannot hit a later one. The
+    /// number has 30 bits.
+    word: AtomicU32,
+    _pad: u32,
     next: AtomicU32,
     index: u32,
     context: *const Context,
@@ -70,29 +88,54 @@ impl Slot {
         unsafe { &*self.context }
     }
 
-    pub(crate) fn state(&self) -> u32 {
-        // Acquire: pairs with the Release of `set_state` and `shift_state`.
-        self.state.load(Ordering::Acquire)
+    /// The word: request and state.
+    pub(crate) fn word(&self) -> u32 {
+        // Acquire: pairs with the Release of `set_state`, `shift_state` and `mark_cancelled`.
+        self.word.load(Ordering::Acquire)
+    }
+
+    /// Where the word can be waited on.
+    pub(crate) fn futex(&self) -> &AtomicU32 {
+        &self.word
+    }
+
+    pub(crate) fn state(&self) -> State {
+        State::of(self.word())
+    }
+
+    /// Number of the request.
+    pub(crate) fn ticket(&self) -> u32 {
+        self.word() >> 2
     }
 
     /// Whether request `ticket` is still here and io_cancel has asked for its end.
     pub(crate) fn is_cancelled(&self, ticket: u32) -> bool {
-        self.state() == State::Cancelled as u32 && self.ticket.load(Ordering::Relaxed) == ticket
+        self.word() == State::Cancelled.of_request(ticket)
     }
 
-    pub(crate) fn state_word(&self) -> &AtomicU32 {
-        &self.state
-    }
-
+    /// Who has the slot changes its state.
     pub(crate) fn set_state(&self, state: State) {
+        let ticket = self.word.load(Ordering::Relaxed) >> 2;
         // Release: what was done to the request before is seen by who sees the state.
-        self.state.store(state as u32, Ordering::Release);
+        self.word.store(state.of_request(ticket), Ordering::Release);
     }
 
     /// Changes the state if it is `from`.
     pub(crate) fn shift_state(&self, from: State, to: State) -> bool {
-        // AcqRel: both sides of `state` and `set_state`.
-        self.state.compare_exchange(from as u32, to as u32, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        let word = self.word.load(Ordering::Relaxed);
+        // AcqRel: both sides of `word` and `set_state`.
+        State::of(word) == from
+            && self
+                .word
+                .compare_exchange(word, to.of_request(word >> 2), Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// Marks the request of `word`, seen before, as cancelled, if neither it nor its state has changed since.
+    pub(crate) fn mark_cancelled(&self, word: u32) -> bool {
+        let cancelled = State::Cancelled.of_request(word >> 2);
+        // AcqRel: as in `shift_state`.
+        self.word.compare_exchange(word, cancelled, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -155,7 +198,7 @@ impl Slots {
             (&raw mut (*raw).context).write(context);
             slot.request.get().write(request);
         }
-        slot.ticket.store(ticket, Ordering::Relaxed);
+        slot.word.store(State::Free.of_request(ticket), Ordering::Relaxed);
         slot.cancellable.store(cancellable, Ordering::Relaxed);
         slot
     }

@@ -253,7 +253,7 @@ impl Table {
     ///
     /// EINVAL: another thread was faster, or the ring is not where it should be.
     pub(crate) fn bury(&self, call: &Call) -> Result<bool> {
-        let _quiet = self.lock.acquire();
+        let quiet = self.lock.acquire();
         let ring = &call.0.ring;
         if !ring.is_mapped_at(ring.user()) {
             return Err(Errno::EINVAL);
@@ -261,12 +261,14 @@ impl Table {
         call.0.die()?;
         self.remove(ring.user());
         self.nr.fetch_sub(u64::from(call.0.nr_events.load(Ordering::Relaxed)), Ordering::Relaxed);
-        counters::count_reaped(call.0.reaped_so_far());
         ring.close();
+        // Not under the table's lock: who holds the context's may be waiting for it, in a signal handler.
+        drop(quiet);
+        counters::count_reaped(call.0.reaped_so_far());
         call.0.wake_everybody();
         let idle = call.0.is_unused_but_by_caller() && !call.0.busy();
         if idle {
-            self.keep_or_free(call.0);
+            self.recycle(call.0);
         }
         Ok(idle)
     }

@@ -154,13 +154,13 @@ impl Drop for Timer {
 
 /// Sleeps with `mask` until `timer` fires or `deadline` passes. Ok: look again; ETIMEDOUT, EINTR.
 ///
-/// `woken`: somebody will fire it. Without that, or without a timer, the sleep is a short one.
+/// `woken`: somebody will fire it. Without that, or without a timer, the sleep is a short one; and even then it is bounded,
+/// for a thread with a descriptor table of its own may have a timer that library threads know under another's number.
 pub(crate) fn sleep(timer: Option<&Timer>, woken: bool, deadline: time::Deadline, mask: &u64) -> Result<()> {
-    let short = Timespec { sec: 0, nsec: LOOK_AGAIN_NS };
+    let longest = if woken { Timespec { sec: 1, nsec: 0 } } else { Timespec { sec: 0, nsec: LOOK_AGAIN_NS } };
     let bound = match deadline.remaining() {
-        Some(left) if woken || (left.sec, left.nsec) < (short.sec, short.nsec) => Some(left),
-        None if woken => None,
-        _ => Some(short),
+        Some(left) if (left.sec, left.nsec) < (longest.sec, longest.nsec) => Some(left),
+        _ => Some(longest),
     };
     match file::sleep_masked(timer.map_or(-1, Timer::fd), bound, mask) {
         Ok(false) if deadline.passed() => Err(Errno::ETIMEDOUT),

@@ -138,7 +138,7 @@ impl Uring {
         for slot in core::mem::take(&mut self.awaited) {
             slot.link.fetch_and(!AWAITED, Ordering::Relaxed);
             slot.shift_state(State::Sent, State::Taken);
-            futex::wake_all(slot.state_word());
+            futex::wake_all(slot.futex());
         }
     }
 
@@ -282,9 +282,13 @@ impl Uring {
             && n < request.left() as usize
         {
             request.advance(n);
+            if slot.state() == State::Cancelled {
+                // The cancellation has found nothing to cancel; submitted again, the rest would wait for ever.
+                return self.finish(slot, request.cancelled());
+            }
             return self.again.push_back(slot);
         }
-        let interrupted = result == Err(Errno::EINTR) && slot.state() == State::Cancelled as u32;
+        let interrupted = result == Err(Errno::EINTR) && slot.state() == State::Cancelled;
         let stopped = result == Err(Errno::ECANCELED) || interrupted;
         let res = if stopped { request.cancelled() } else { request.result(result) };
         self.finish(slot, res);
@@ -299,7 +303,7 @@ impl Uring {
         // SAFETY: the slot is with this engine.
         let op = unsafe { slot.request() }.op;
         let eventfd = if resfd == NO_FILE { -1 } else { self.files.fd(resfd) };
-        let word = slot.state_word();
+        let word = slot.futex();
         slot.context().finish(slot, res, eventfd, Side::Library);
         if link & AWAITED != 0 {
             futex::wake_all(word);
@@ -320,12 +324,15 @@ impl Uring {
     }
 
     fn cancel(&mut self, slot: &'static Slot) {
-        if slot.state() != State::Taken as u32 {
+        if !matches!(slot.state(), State::Taken | State::Cancelled) {
             return;
         }
-        // SAFETY: a slot that is Taken is with this engine.
+        // SAFETY: a slot that is Taken or Cancelled here is with this engine: io_destroy is under way, and what was on
+        // its way before has been received, or will find the context dead.
         let lasting = unsafe { slot.request() }.is_lasting();
-        if !lasting && slot.shift_state(State::Taken, State::Cancelled) {
+        // Also where io_cancel has marked it: its message may not have come through.
+        if !lasting {
+            slot.shift_state(State::Taken, State::Cancelled);
             self.push_cancel(slot);
         }
     }

@@ -131,7 +131,7 @@ impl Poller {
             lock(&self.pool.files).keep(handles[resfd as usize]);
         }
         let taken = slot.shift_state(State::Sent, State::Taken);
-        crate::os::futex::wake_all(slot.state_word());
+        crate::os::futex::wake_all(slot.futex());
         if !taken || (!request.is_lasting() && slot.context().is_dead()) {
             self.pool.finish(slot, request.cancelled());
         } else if waits {
@@ -236,7 +236,7 @@ impl Poller {
     fn end_cancelled(&mut self, handle: Handle) {
         let Some(waiting) = self.waiting.remove(&handle) else { return };
         lock(&self.pool.files).keep(handle);
-        let cancelled = |slot: &&'static Slot| slot.state() == State::Cancelled as u32;
+        let cancelled = |slot: &&'static Slot| slot.state() == State::Cancelled;
         let (ended, left): (Vec<_>, Vec<_>) = waiting.into_iter().partition(cancelled);
         self.watch_rest(handle, left);
         for slot in ended {
