@@ -24,6 +24,13 @@ pub struct Case {
     pub body: fn(&Run),
 }
 
+impl Case {
+    /// The rows that it states: what follows each `spec ` in its source.
+    pub fn rows(&self) -> impl Iterator<Item = &'static str> {
+        self.source.split(", ").filter_map(|part| part.strip_prefix("spec "))
+    }
+}
+
 /// A running case: the calls of the target.
 pub struct Run {
     pub calls: Calls,

@@ -7,5 +7,6 @@
 pub mod aio;
 pub mod case;
 pub mod cases;
+pub mod rows;
 pub mod runner;
 pub mod tools;
