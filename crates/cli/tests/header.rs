@@ -52,7 +52,12 @@ impl Place {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/header.c");
         let program = self.dir.path().join(name);
         let mut compiler = Command::new(language[0]);
-        compiler.args(["-O1", "-Wall", "-Wextra", "-Werror"]).args(&language[1..]).arg(source).arg("-o").arg(&program);
+        compiler
+            .args(["-O1", "-Wall", "-Wextra", "-Werror"])
+            .args(&language[1..])
+            .arg(source)
+            .arg("-o")
+            .arg(&program);
         compiler.args(["-xnone"]).args(more);
         if compiler.get_program() == "c++" && Command::new("c++").arg("--version").output().is_err() {
             not_applicable("no C++ compiler");
@@ -120,7 +125,9 @@ fn statically_linked() {
             for archive in [Some(&ours), theirs.as_ref()].into_iter().flatten() {
                 for whole in [None, Some("-static")] {
                     let more = header.iter().cloned().chain([archive.clone()]).chain(whole.map(String::from));
-                    let Some(program) = place.build(language, "static", &more.collect::<Vec<_>>()) else { continue };
+                    let Some(program) = place.build(language, "static", &more.collect::<Vec<_>>()) else {
+                        continue;
+                    };
                     answers.push(place.answer(&program, None));
                 }
             }

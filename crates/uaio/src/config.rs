@@ -36,6 +36,8 @@ pub(crate) enum Writes {
 pub(crate) struct Config {
     pub(crate) choice: Choice,
     pub(crate) writes: Writes,
+    /// io_cancel ends whatever it can.
+    pub(crate) cancel_extended: bool,
     /// `fs.aio-max-nr` of this process, in requests.
     pub(crate) max_nr: u64,
     /// NUL-terminated; empty when unset.
@@ -46,7 +48,8 @@ impl Config {
     /// From the environment; in an AT_SECURE process from the host alone.
     pub(crate) fn read() -> Config {
         let max_nr = variable(c"UAIO_MAX_NR").and_then(number).unwrap_or_else(host_max_nr);
-        Config { choice: choice(), writes: writes(), max_nr, stats_dir: stats_dir() }
+        let cancel_extended = variable(c"UAIO_CANCEL").is_some_and(|value| value.to_bytes() == b"extended");
+        Config { choice: choice(), writes: writes(), cancel_extended, max_nr, stats_dir: stats_dir() }
     }
 }
 

@@ -116,16 +116,19 @@ impl Pool {
 
     /// Ends the queued reads of `context`.
     fn cancel_queued(&self, context: &'static Context) {
-        let mut ended = Vec::new();
-        lock(&self.work).queue.retain(|slot| {
-            // SAFETY: a queued slot is with this engine, and the lock keeps workers from it.
-            let lasting = unsafe { slot.request() }.is_lasting();
-            let ends = core::ptr::eq(slot.context(), context) && !lasting;
-            if ends {
-                ended.push(*slot);
-            }
-            !ends
-        });
+        // SAFETY: a queued slot is with this engine, and the lock keeps workers from it.
+        let lasting = |slot: &Slot| unsafe { slot.request() }.is_lasting();
+        self.end_queued(|slot| core::ptr::eq(slot.context(), context) && !lasting(slot));
+    }
+
+    /// Ends those queued requests that `which` says, under the queue's lock.
+    fn end_queued(&self, which: impl Fn(&Slot) -> bool) {
+        let ended: Vec<_> = {
+            let mut work = lock(&self.work);
+            let (ended, left) = work.queue.drain(..).partition(|slot| which(slot));
+            work.queue = left;
+            Vec::from(ended)
+        };
         for slot in ended {
             // SAFETY: taken out of the queue.
             let res = unsafe { slot.request() }.cancelled();

@@ -248,7 +248,8 @@ impl Uring {
             }
         }
         slot.link.store(link, Ordering::Relaxed);
-        let taken = link & AWAITED != 0 || slot.shift_state(State::Sent, State::Taken);
+        let awaited = link & AWAITED != 0;
+        let taken = if awaited { slot.state() == State::Sent } else { slot.shift_state(State::Sent, State::Taken) };
         if !taken || (!request.is_lasting() && slot.context().is_dead()) {
             return self.finish(slot, request.cancelled());
         }
@@ -271,6 +272,9 @@ impl Uring {
         if result == Err(Errno::EAGAIN) && link & OWN_NOWAIT != 0 {
             request.rw_flags &= !RWF_NOWAIT;
             slot.link.store(link & !OWN_NOWAIT, Ordering::Relaxed);
+            if slot.state() == State::Cancelled {
+                return self.finish(slot, request.cancelled());
+            }
             // A worker of the kernel's will have it, and workers die with the process: io_submit waits for its end.
             self.awaited.retain(|awaited| !core::ptr::eq(*awaited, slot));
             return self.again.push_back(slot);

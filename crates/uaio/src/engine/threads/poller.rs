@@ -106,7 +106,7 @@ impl Poller {
                 Order::CancelOne(slot, ticket) => {
                     let context = slot.context();
                     if slot.is_cancelled(ticket) {
-                        self.cancel_waiting(slot);
+                        self.cancel_one(slot);
                     }
                     self.pool.inbox.order_done(context);
                 }
@@ -228,7 +228,8 @@ impl Poller {
         handles.into_iter().for_each(|handle| self.end_cancelled(handle));
     }
 
-    fn cancel_waiting(&mut self, slot: &'static Slot) {
+    fn cancel_one(&mut self, slot: &'static Slot) {
+        self.pool.end_queued(|queued| core::ptr::eq(queued, slot));
         self.end_cancelled(slot.file.load(Ordering::Relaxed));
     }
 
