@@ -97,7 +97,8 @@ fn a_reaped_write_survives_sigkill() {
 fn fill(scratch: &Scratch) {
     let page = Page([0; 4096]);
     for block in 0..BLOCKS {
-        let n = unsafe { libc::pwrite(scratch.file.as_raw_fd(), page.0.as_ptr().cast(), 4096, block as i64 * 4096) };
+        let n =
+            unsafe { libc::pwrite(scratch.file.as_raw_fd(), page.0.as_ptr().cast(), 4096, block as i64 * 4096) };
         assert_eq!(n, 4096);
     }
 }

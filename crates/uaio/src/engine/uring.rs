@@ -249,7 +249,8 @@ impl Uring {
         }
         slot.link.store(link, Ordering::Relaxed);
         let awaited = link & AWAITED != 0;
-        let taken = if awaited { slot.state() == State::Sent } else { slot.shift_state(State::Sent, State::Taken) };
+        let taken =
+            if awaited { slot.state() == State::Sent } else { slot.shift_state(State::Sent, State::Taken) };
         if !taken || (!request.is_lasting() && slot.context().is_dead()) {
             return self.finish(slot, request.cancelled());
         }
