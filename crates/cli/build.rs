@@ -27,7 +27,9 @@ fn main() {
         println!("cargo:rerun-if-changed={}", place.root.join("crates").join(dir).display());
     }
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed={}", place.root.join("Cargo.lock").display());
+    for file in ["Cargo.lock", "Cargo.toml"] {
+        println!("cargo:rerun-if-changed={}", place.root.join(file).display());
+    }
 
     let built = place.cargo(&["-p", "uaio-preload", "-p", "aiocp"], "main");
     place.copy(&built.join("aiocp"), "aiocp");
