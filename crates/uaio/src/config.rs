@@ -2,6 +2,8 @@
 
 use core::ffi::CStr;
 
+use crate::engine::scripted::LOG_MAX;
+use crate::fault::Script;
 use crate::stats::EngineId;
 
 /// Longest `UAIO_STATS` directory, bytes with NUL.
@@ -59,8 +61,20 @@ fn choice() -> Choice {
         Some(b"inline") => Choice::Forced(EngineId::Inline),
         Some(b"uring") => Choice::Forced(EngineId::Uring),
         Some(b"threads") => Choice::Forced(EngineId::Threads),
+        Some(b"scripted") => Choice::Forced(EngineId::Scripted),
+        Some(b"auto") | None if variable(c"UAIO_FAULT").is_some() => Choice::Forced(EngineId::Scripted),
         _ => Choice::Auto,
     }
+}
+
+/// The script of the engine `scripted`, and where its decisions are noted. None: it cannot be read.
+pub(crate) fn script() -> Option<(Script, [u8; LOG_MAX])> {
+    let text = variable(c"UAIO_FAULT").unwrap_or_default().to_str().ok()?;
+    let mut log = [0; LOG_MAX];
+    if let Some(path) = variable(c"UAIO_FAULT_LOG").map(CStr::to_bytes).filter(|path| path.len() < LOG_MAX) {
+        log[..path.len()].copy_from_slice(path);
+    }
+    Some((text.parse().ok()?, log))
 }
 
 fn writes() -> Writes {

@@ -4,6 +4,7 @@
 //! exactly once through [`Context::finish`], on any thread, maybe before `submit` returns.
 
 pub(crate) mod inline;
+pub(crate) mod scripted;
 pub(crate) mod threads;
 pub(crate) mod uring;
 

@@ -69,6 +69,11 @@ unsafe fn set_up(nr_events: u32, ctxp: *mut ContextId) -> Result<usize> {
     let process = process::get_or_make()?;
     process.check_engine()?;
     let address = process.table.set_up(nr_events)?;
+    if let Some(script) = &process.script
+        && let Ok(call) = process.table.find(address)
+    {
+        script.born(call.0.id.load(Relaxed));
+    }
     if !probe::writable(ctxp as usize, size_of::<ContextId>()) {
         let _ = destroy(address);
         return Err(Errno::EFAULT);

@@ -50,6 +50,8 @@ pub(crate) struct Request {
     pub(crate) fd: i32,
     /// The eventfd, or -1.
     pub(crate) resfd: i32,
+    /// The event comes so many microseconds late.
+    pub(crate) delay_us: u32,
     /// I/O priority, 0 when none was asked for.
     pub(crate) priority: u16,
     pub(crate) poll_mask: u16,
@@ -59,6 +61,10 @@ pub(crate) struct Request {
     pub(crate) stream: bool,
     /// A buffered read that waits for the disk.
     pub(crate) cold: bool,
+    /// What was read is changed before the event.
+    pub(crate) corrupt: bool,
+    /// Its result is known: [`Request::performed`].
+    pub(crate) is_performed: bool,
 }
 
 /// Step 1 to 8 of spec 2: what can be said of an iocb by itself.
@@ -98,6 +104,7 @@ impl Request {
             count: 0,
             want: 0,
             done: 0,
+            delay_us: 0,
             rw_flags: iocb.rw_flags & !RWF_HIPRI,
             fd: facts.fd,
             resfd: if iocb.flags & IOCB_FLAG_RESFD != 0 { iocb.resfd as i32 } else { -1 },
@@ -107,6 +114,8 @@ impl Request {
             op,
             stream: matches!(facts.kind, Kind::Stream | Kind::Anonymous),
             cold: false,
+            corrupt: false,
+            is_performed: false,
         }
     }
 
@@ -122,6 +131,7 @@ impl Request {
             count: 0,
             want: 0,
             done: 0,
+            delay_us: 0,
             rw_flags: 0,
             fd: -1,
             resfd,
@@ -131,6 +141,8 @@ impl Request {
             op: Op::Poll,
             stream: false,
             cold: false,
+            corrupt: false,
+            is_performed: false,
         }
     }
 
@@ -215,6 +227,39 @@ impl Request {
         let base = if self.spilled.is_null() { self.own.as_mut_ptr() } else { self.spilled };
         // SAFETY: as in `iovec`; `&mut self` is the only access.
         unsafe { core::slice::from_raw_parts_mut(base, self.count as usize) }
+    }
+
+    /// Makes the transfer `bytes` long, where it was longer.
+    pub(crate) fn cut(&mut self, bytes: u32) {
+        let mut left = bytes as usize;
+        for piece in self.iovec_mut() {
+            piece.len = piece.len.min(left);
+            left -= piece.len;
+        }
+        self.want = self.want.min(self.done + bytes);
+    }
+
+    /// It has ended with `res`; only its event is still to come.
+    pub(crate) fn perform(&mut self, res: i64) {
+        (self.is_performed, self.offset) = (true, res);
+    }
+
+    /// Its result, where that is known already.
+    pub(crate) fn performed(&self) -> Option<i64> {
+        self.is_performed.then_some(self.offset)
+    }
+
+    /// Changes a byte of what was read, if it is to be corrupted. `res` is its result.
+    pub(crate) fn spoil(&mut self, res: i64) {
+        if !core::mem::take(&mut self.corrupt) || res <= i64::from(self.done) {
+            return;
+        }
+        if let Some(piece) = self.iovec().iter().find(|piece| piece.len > 0) {
+            let byte = piece.base as *mut u8;
+            // SAFETY: `res` says that the kernel has written there for this very request, whose memory it is until its
+            // event.
+            unsafe { byte.write_volatile(byte.read_volatile() ^ 0x55) };
+        }
     }
 
     /// Takes note of `bytes` transferred: the rest starts behind them.

@@ -96,7 +96,7 @@ impl Service {
     pub(crate) fn configure(&self, config: &Config, pid: i32) {
         self.sender.store(-1, Ordering::Relaxed);
         self.pid.store(pid, Ordering::Relaxed);
-        let threads_only = config.choice == Choice::Forced(EngineId::Threads);
+        let threads_only = [EngineId::Threads, EngineId::Scripted].map(Choice::Forced).contains(&config.choice);
         self.threads_only.store(u32::from(threads_only), Ordering::Relaxed);
         self.careless.store(u32::from(config.writes == Writes::Async), Ordering::Relaxed);
     }

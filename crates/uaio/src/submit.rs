@@ -5,6 +5,7 @@ use crate::abi::{RWF_APPEND, RWF_ATOMIC, RWF_DONTCACHE, RWF_DSYNC, RWF_NOAPPEND,
 use crate::config::{Choice, Writes};
 use crate::context::Context;
 use crate::counters;
+use crate::engine::scripted::Scripted;
 use crate::engine::{Batch, Engine, inline};
 use crate::errno::{Errno, Result};
 use crate::facts::{self, Facts, Kind};
@@ -46,6 +47,10 @@ impl Submission {
     /// # Safety
     /// As io_submit: what the iocbs name must stay valid until their events.
     pub(crate) unsafe fn run(mut self, nr: usize, iocbpp: usize) -> Result<usize> {
+        let nr = match &self.process.script {
+            Some(script) => script.submit(self.context, nr)?,
+            None => nr,
+        };
         let mut accepted = 0;
         let mut refused = Errno::EINVAL;
         while accepted < nr {
@@ -91,7 +96,11 @@ impl Submission {
         clear_key(address)?;
         let mut request = Request::check(iocb, address, &facts)?;
         request.started_ns = counters::clock_ns();
-        match self.decide(&mut request, &facts) {
+        let decided = match &self.process.script {
+            Some(script) => self.act(script, &mut request, &facts),
+            None => self.decide(&mut request, &facts),
+        };
+        match decided {
             Ok(fate) => {
                 self.accept(request, fate);
                 Ok(())
@@ -100,6 +109,31 @@ impl Submission {
                 request.release();
                 Err(why)
             }
+        }
+    }
+
+    /// As [`Self::decide`], with what the script makes of it.
+    fn act(&mut self, script: &Scripted, request: &mut Request, facts: &Facts) -> Result<Fate> {
+        let plan = script.plan(self.context, request, facts);
+        let fate = match plan.fails {
+            Some(errno) => Fate::Ended(errno.negated() as i64),
+            None => self.decide(request, facts)?,
+        };
+        let Fate::Ended(res) = fate else { return Ok(fate) };
+        request.spoil(res);
+        if request.delay_us > 0 && self.have_engine() {
+            request.perform(res);
+            return Ok(Fate::Waits);
+        }
+        Ok(fate)
+    }
+
+    /// Who executes it, for the counters.
+    fn engine(&self, fate: Fate) -> EngineId {
+        match fate {
+            _ if self.process.script.is_some() => EngineId::Scripted,
+            Fate::Ended(_) => EngineId::Inline,
+            Fate::Waits => (&self.process.service).id(),
         }
     }
 
@@ -122,13 +156,12 @@ impl Submission {
 
     /// Nothing can be refused any more.
     fn accept(&mut self, mut request: Request, fate: Fate) {
+        counters::count_request(self.engine(fate), request.opcode);
         match fate {
             Fate::Ended(res) => {
-                counters::count_request(EngineId::Inline, request.opcode);
                 self.context.finish_inline(&mut request, res);
             }
             Fate::Waits => {
-                counters::count_request((&self.process.service).id(), request.opcode);
                 if self.batch.is_full() {
                     self.send();
                 }

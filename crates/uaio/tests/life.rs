@@ -13,6 +13,7 @@ use uaio::abi::*;
 use uaio::entry::*;
 
 const WAITING: [&str; 2] = ["uring", "threads"];
+const EXTENDED: [(&str, &str); 1] = [("UAIO_CANCEL", "extended")];
 
 fn start_service(ctx: usize) -> (i32, i32) {
     let (r, w) = pipe();
@@ -296,9 +297,7 @@ fn destroy_wakes_a_sleeper_at_once() {
 /// `UAIO_CANCEL=extended`: io_cancel ends what waits for somebody else, and what has not started.
 #[test]
 fn extended_cancel_ends_whatever_waits() {
-    on_engines(&WAITING, "extended_cancel_ends_whatever_waits", || {
-        // The engine's process has one thread besides this one, which waits.
-        unsafe { std::env::set_var("UAIO_CANCEL", "extended") };
+    on_engines_with(&WAITING, &EXTENDED, "extended_cancel_ends_whatever_waits", || {
         let ctx = setup(8);
         let (r, w) = pipe();
         let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
@@ -325,9 +324,8 @@ fn extended_cancel_ends_whatever_waits() {
 /// Each write is either cancelled, and then nothing of it is on file, or done as its event says.
 #[test]
 fn extended_cancel_of_writes_tells_the_truth() {
-    on_every_engine("extended_cancel_of_writes_tells_the_truth", || {
-        // As above.
-        unsafe { std::env::set_var("UAIO_CANCEL", "extended") };
+    let engines = ["auto", "inline", "uring", "threads"];
+    on_engines_with(&engines, &EXTENDED, "extended_cancel_of_writes_tells_the_truth", || {
         let Some(scratch) = Scratch::new("cancel", true) else { return };
         let fd = scratch.file.as_raw_fd();
         std::fs::write(scratch.path(), vec![0u8; 64 * 4096]).unwrap();

@@ -82,6 +82,25 @@ pub(crate) fn eventfd_add(fd: i32, count: u64) {
     }
 }
 
+/// A new eventfd of ours, non-blocking.
+pub(crate) fn eventfd() -> Result<i32> {
+    // SAFETY: reads no memory.
+    unsafe { sys!(SYS_eventfd2, 0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }.map(|fd| fd as i32)
+}
+
+/// Sets an eventfd of ours to 0.
+pub(crate) fn eventfd_clear(fd: i32) {
+    let mut count = 0u64;
+    // SAFETY: 8 bytes of ours.
+    let _ = unsafe { sys!(SYS_read, fd, &raw mut count, 8) };
+}
+
+/// Appends to a file of ours that was opened for it.
+pub(crate) fn append(fd: i32, bytes: &[u8]) {
+    // SAFETY: the buffer is valid for its length.
+    let _ = unsafe { sys!(SYS_write, fd, bytes.as_ptr(), bytes.len()) };
+}
+
 /// Closes a descriptor of ours.
 pub(crate) fn close(fd: i32) {
     // SAFETY: reads no memory; the callers own the descriptor.

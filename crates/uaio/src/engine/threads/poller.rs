@@ -24,6 +24,8 @@ const LOOK_AGAIN_MS: i32 = 1;
 /// What is ready: the upper half of epoll's data. The lower half is the descriptor or the handle.
 const SOCKET: u64 = 1 << 32;
 const FILE: u64 = 2 << 32;
+/// A worker has noted down a late completion.
+const BELL: u64 = 3 << 32;
 
 /// The poller's own things.
 pub(crate) struct Poller {
@@ -43,7 +45,11 @@ pub(crate) fn open(inbox: Inbox) -> Result<Poller> {
     let epoll = Epoll::new()?;
     epoll.add(inbox.listener, libc::EPOLLIN as u32, SOCKET | inbox.listener as u64)?;
     let (waiting, seen) = (HashMap::new(), HashMap::new());
-    Ok(Poller { pool: pool(inbox)?, epoll, waiting, seen, stalled: Vec::new(), message: None })
+    let pool = pool(inbox)?;
+    if let Some(bell) = pool.late.bell() {
+        epoll.add(bell, libc::EPOLLIN as u32, BELL)?;
+    }
+    Ok(Poller { pool, epoll, waiting, seen, stalled: Vec::new(), message: None })
 }
 
 /// The thread's loop.
@@ -56,17 +62,25 @@ impl Poller {
     fn turn(&mut self) -> bool {
         let mut ready = [0; EVENTS];
         let time = if self.stalled.is_empty() { IDLE_MS } else { LOOK_AGAIN_MS };
+        let time = self.pool.late.wait_ms().map_or(time, |late| late.min(time));
         let count = self.epoll.wait(time, &mut ready);
+        for slot in self.pool.late.due() {
+            // SAFETY: taken out of the list.
+            let res = unsafe { slot.request() }.performed().unwrap_or_default();
+            self.pool.deliver(slot, res);
+        }
         for fd in core::mem::take(&mut self.stalled) {
             self.read_connection(fd);
         }
         for data in &ready[..count] {
             match *data & !u64::from(u32::MAX) {
                 SOCKET => self.socket_readable(*data as i32),
+                BELL => self.pool.late.hush(),
                 _ => self.file_ready(*data as Handle),
             }
         }
-        !(count == 0 && self.stalled.is_empty() && self.pool.inbox.try_stop())
+        let idle = count == 0 && time >= IDLE_MS && self.stalled.is_empty();
+        !(idle && self.pool.inbox.try_stop())
     }
 
     fn socket_readable(&mut self, fd: i32) {
@@ -132,7 +146,9 @@ impl Poller {
         }
         let taken = slot.shift_state(State::Sent, State::Taken);
         crate::os::futex::wake_all(slot.futex());
-        if !taken || (!request.is_lasting() && slot.context().is_dead()) {
+        if let Some(res) = request.performed() {
+            self.pool.finish(slot, res);
+        } else if !taken || (!request.is_lasting() && slot.context().is_dead()) {
             self.pool.finish(slot, request.cancelled());
         } else if waits {
             self.wait_for(slot, handle);
@@ -216,6 +232,7 @@ impl Poller {
 
     fn cancel_all(&mut self, context: &'static Context) {
         self.pool.cancel_queued(context);
+        self.pool.deliver_late(|slot| core::ptr::eq(slot.context(), context));
         let of_context = |slot: &&'static Slot| core::ptr::eq(slot.context(), context);
         let slots: Vec<_> = self.waiting.values().flatten().copied().filter(of_context).collect();
         let mut handles: Vec<Handle> = Vec::new();
