@@ -168,6 +168,9 @@ impl Submission {
                 let (fd, resfd) = (request.fd, request.resfd);
                 let slot = self.context.enslot(request);
                 self.batch.add(slot, fd, resfd);
+                if self.batch.room > 0 {
+                    self.send();
+                }
             }
         }
     }
@@ -207,14 +210,30 @@ impl Submission {
         match inline::attempt(request, request.fd, 0) {
             Ok(ready) => Ok(Fate::Ended(ready as i64)),
             Err(Errno::EAGAIN) => {
-                // Nobody can poll inside io_submit: without a thread there is no room for the request.
+                // Nobody can poll inside io_submit: without a thread, or room for its files, there is no room for the request.
                 if self.hold.is_none() {
                     self.hold = self.process.service.hold();
                 }
-                self.hold.as_ref().map(|_| Fate::Waits).ok_or(Errno::EAGAIN)
+                let possible = self.hold.is_some() && self.keep_room();
+                possible.then_some(Fate::Waits).ok_or(Errno::EAGAIN)
             }
             Err(why) => Err(why),
         }
+    }
+
+    /// Makes sure that one more request finds room for its file and its eventfd.
+    fn keep_room(&mut self) -> bool {
+        let service = &self.process.service;
+        if self.batch.is_empty() && !service.is_reachable() {
+            return false;
+        }
+        if service.is_roomy() {
+            return true;
+        }
+        self.send();
+        let kept = service.reserve_patiently(2);
+        self.batch.room = if kept { 2 } else { 0 };
+        kept
     }
 
     fn stream(&mut self, request: &mut Request, facts: &Facts) -> Result<Fate> {

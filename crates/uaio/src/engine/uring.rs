@@ -132,9 +132,10 @@ impl Uring {
             self.submit();
             self.reap();
         }
-        for handle in core::mem::take(&mut self.to_release) {
-            self.release(handle);
-        }
+        let done = core::mem::take(&mut self.to_release);
+        let count = done.len();
+        done.into_iter().for_each(|handle| self.release(handle));
+        self.inbox.settled(count);
         for slot in core::mem::take(&mut self.awaited) {
             slot.link.fetch_and(!AWAITED, Ordering::Relaxed);
             slot.shift_state(State::Sent, State::Taken);
@@ -222,15 +223,19 @@ impl Uring {
     }
 
     fn start(&mut self, slot: &'static Slot, handles: &[Handle]) {
+        // SAFETY: the slot was handed over to this engine.
+        let request = unsafe { slot.request() };
         let file = handles[slot.file.load(Ordering::Relaxed) as usize];
         slot.file.store(file, Ordering::Relaxed);
         let resfd = slot.resfd.load(Ordering::Relaxed);
         if resfd != NO_FILE {
-            slot.resfd.store(handles[resfd as usize], Ordering::Relaxed);
-            self.files.keep(handles[resfd as usize]);
+            let mut eventfd = handles[resfd as usize];
+            if self.inbox.is_crowded() {
+                eventfd = self.files.shared(request.resfd, eventfd);
+            }
+            slot.resfd.store(eventfd, Ordering::Relaxed);
+            self.files.keep(eventfd);
         }
-        // SAFETY: the slot was handed over to this engine.
-        let request = unsafe { slot.request() };
         let mut link = 0;
         if matches!(request.op, Op::Write | Op::Fsync | Op::Fdatasync) {
             // A write may have to be submitted again; a worker of the kernel's looks the file of an fsync up.

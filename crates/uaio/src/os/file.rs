@@ -76,10 +76,12 @@ pub(crate) fn sleep_masked(fd: i32, timeout: Option<crate::abi::Timespec>, mask:
 /// Adds `count` to an eventfd. The caller has made sure that it is one.
 pub(crate) fn eventfd_add(fd: i32, count: u64) {
     // A full counter of a blocking eventfd would make us wait; the kernel lets it saturate.
-    if poll_now(fd, libc::POLLOUT as u16).is_ok_and(|ready| ready & libc::POLLOUT as u16 != 0) {
-        // SAFETY: reads 8 bytes of ours.
-        let _ = unsafe { sys!(SYS_write, fd, &raw const count, 8) };
+    // With RLIMIT_NOFILE 0 nothing can be polled, and EINVAL says so.
+    if poll_now(fd, libc::POLLOUT as u16).is_ok_and(|ready| ready & libc::POLLOUT as u16 == 0) {
+        return;
     }
+    // SAFETY: reads 8 bytes of ours.
+    let _ = unsafe { sys!(SYS_write, fd, &raw const count, 8) };
 }
 
 /// A new eventfd of ours, non-blocking.

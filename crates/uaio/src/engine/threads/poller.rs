@@ -10,7 +10,7 @@ use crate::engine::{NO_FILE, inline};
 use crate::errno::{Errno, Result};
 use crate::files::Handle;
 use crate::inbox::{Inbox, Mail, Message, Order};
-use crate::os::epoll::{EVENTS, Epoll, same_file};
+use crate::os::epoll::{EVENTS, Epoll};
 use crate::os::file;
 use crate::request::Op;
 use crate::slot::{Slot, State};
@@ -33,9 +33,6 @@ pub(crate) struct Poller {
     epoll: Epoll,
     /// Requests that wait for a file, by its handle. Each holds the file.
     waiting: HashMap<Handle, Vec<&'static Slot>>,
-    /// The handle under which a descriptor number of the program's was last seen waiting: mostly the same
-    /// file comes again, and one number here is enough for it.
-    seen: HashMap<i32, Handle>,
     stalled: Vec<i32>,
     message: Option<Box<Message>>,
 }
@@ -44,12 +41,11 @@ pub(crate) struct Poller {
 pub(crate) fn open(inbox: Inbox) -> Result<Poller> {
     let epoll = Epoll::new()?;
     epoll.add(inbox.listener, libc::EPOLLIN as u32, SOCKET | inbox.listener as u64)?;
-    let (waiting, seen) = (HashMap::new(), HashMap::new());
     let pool = pool(inbox)?;
     if let Some(bell) = pool.late.bell() {
         epoll.add(bell, libc::EPOLLIN as u32, BELL)?;
     }
-    Ok(Poller { pool, epoll, waiting, seen, stalled: Vec::new(), message: None })
+    Ok(Poller { pool, epoll, waiting: HashMap::new(), stalled: Vec::new(), message: None })
 }
 
 /// The thread's loop.
@@ -126,7 +122,9 @@ impl Poller {
                 }
             }
         }
+        let count = handles.len();
         handles.into_iter().for_each(|handle| self.pool.release(handle));
+        self.pool.inbox.settled(count);
     }
 
     fn start(&mut self, slot: &'static Slot, handles: &[Handle]) {
@@ -134,16 +132,22 @@ impl Poller {
         let request = unsafe { slot.request() };
         let waits = request.op == Op::Poll || request.stream;
         let mut handle = handles[slot.file.load(Ordering::Relaxed) as usize];
-        if waits {
-            handle = self.known(request.fd, handle);
+        let (mut files, crowded) = (lock(&self.pool.files), self.pool.inbox.is_crowded());
+        if waits || crowded {
+            handle = files.shared(request.fd, handle);
         }
         slot.file.store(handle, Ordering::Relaxed);
-        lock(&self.pool.files).keep(handle);
+        files.keep(handle);
         let resfd = slot.resfd.load(Ordering::Relaxed);
         if resfd != NO_FILE {
-            slot.resfd.store(handles[resfd as usize], Ordering::Relaxed);
-            lock(&self.pool.files).keep(handles[resfd as usize]);
+            let mut eventfd = handles[resfd as usize];
+            if crowded {
+                eventfd = files.shared(request.resfd, eventfd);
+            }
+            slot.resfd.store(eventfd, Ordering::Relaxed);
+            files.keep(eventfd);
         }
+        drop(files);
         let taken = slot.shift_state(State::Sent, State::Taken);
         crate::os::futex::wake_all(slot.futex());
         if let Some(res) = request.performed() {
@@ -155,20 +159,6 @@ impl Poller {
         } else if !self.pool.queue(slot) {
             self.pool.execute(slot);
         }
-    }
-
-    /// The handle under which the file is waited for already, if it is; else the new one.
-    fn known(&mut self, program_fd: i32, new: Handle) -> Handle {
-        if let Some(old) = self.seen.get(&program_fd)
-            && self.waiting.contains_key(old)
-        {
-            let files = lock(&self.pool.files);
-            if *old == new || same_file(files.fd(new), files.fd(*old)) {
-                return *old;
-            }
-        }
-        self.seen.insert(program_fd, new);
-        new
     }
 
     /// Tries the request, and lets it wait if it cannot be done now.
