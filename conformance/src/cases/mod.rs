@@ -1,10 +1,12 @@
 //! The cases, by subject.
 
+mod abi;
 mod cancel;
 mod destroy;
 mod getevents;
 mod life;
 mod poll;
+mod quota;
 mod read_write;
 mod resfd;
 mod ring;
@@ -17,7 +19,9 @@ use crate::case::Case;
 /// All of them.
 pub fn all() -> Vec<Case> {
     let groups = [
+        abi::cases(),
         setup::cases(),
+        quota::cases(),
         submit::cases(),
         read_write::cases(),
         poll::cases(),

@@ -2,6 +2,7 @@
 
 use super::Case;
 use crate::case;
+use crate::case::Run;
 use crate::tools::*;
 use uaio::abi::RING_MAGIC;
 
@@ -43,7 +44,7 @@ pub fn cases() -> Vec<Case> {
         case!(Linux, "io_setup/read_only_pointer_is_efault_and_leaves_nothing", "spec 1.8", |t| {
             let page = pages(1, 1);
             unsafe { libc::mprotect(page as *mut _, 4096, libc::PROT_READ) };
-            for _ in 0..100 {
+            for _ in 0..130 {
                 assert_eq!(t.try_setup(600, page as *mut usize), EFAULT);
             }
         }),
@@ -100,5 +101,85 @@ pub fn cases() -> Vec<Case> {
             t.reap(ctx, room as usize);
             assert!(t.submit(ctx, &mut iocbs) > 0);
         }),
+        case!(Linux, "io_setup/small_numbers_give_the_same_ring", "spec 1.size.2", |t| {
+            let least = 4 * possible_cpus();
+            let size = |nr: u32| {
+                let ctx = t.setup(nr);
+                let size = ring(ctx).nr;
+                assert_eq!(t.destroy(ctx), 0);
+                size
+            };
+            let smallest = size(1);
+            assert_eq!([size(2), size(least - 1), size(least)], [smallest; 3]);
+            assert!(size(least * 64) > smallest);
+        }),
+        case!(Linux, "io_setup/a_submitter_on_one_cpu_gets_the_formulas_room", "spec 1.size.3", |t| {
+            stay_on(any_cpus()[0]);
+            for nr in [1, 32, 63, 64, 100, 127, 128, 129, 256, 500, 512, 1000, 1024, 2048, 4096, 8192] {
+                let ctx = t.setup(nr);
+                let (usable, cpus) = (ring(ctx).nr - 1, possible_cpus());
+                let batch = (usable / (4 * cpus)).max(1);
+                assert_eq!(room(t, ctx), usable / batch * batch, "for {nr}");
+                assert_eq!(t.destroy(ctx), 0);
+            }
+        }),
+        case!(Linux, "io_setup/events_reaped_on_other_cpus_leave_room_for_nr_events", "spec 1.size.4", |t| {
+            let cpus = any_cpus();
+            for nr in [1u32, 64, 500] {
+                let ctx = t.setup(nr);
+                for round in 0..3 * cpus.len() {
+                    stay_on(cpus[round % cpus.len()]);
+                    let room = room(t, ctx);
+                    assert!(room >= nr, "{room} of {nr}");
+                    stay_on(cpus[(round + 1) % cpus.len()]);
+                    t.reap(ctx, room as usize);
+                }
+                assert_eq!(t.destroy(ctx), 0);
+            }
+        }),
+        case!(Linux, "io_setup/a_slot_is_free_as_soon_as_its_event_is_reaped", "spec 1.size.5", |t| {
+            stay_on(any_cpus()[0]);
+            let null = open("/dev/null", libc::O_RDONLY);
+            let ctx = t.setup(1);
+            let all = room(t, ctx) as usize;
+            t.reap(ctx, all);
+            assert_eq!(room(t, ctx) as usize, all, "after all");
+            t.reap(ctx, all - 1);
+            assert_eq!(
+                t.submit(ctx, &mut vec![io(0, null, 0, 0, 0); all - 1]),
+                all as isize - 1,
+                "after all but one"
+            );
+            assert_eq!(t.submit(ctx, &mut [io(0, null, 0, 0, 0)]), EAGAIN);
+        }),
     ]
+}
+
+/// Requests that the context takes before EAGAIN, nobody reaping.
+fn room(t: &Run, ctx: usize) -> u32 {
+    let null = open("/dev/null", libc::O_RDONLY);
+    let mut iocbs = vec![io(0, null, 0, 0, 0); 1000];
+    let mut taken = 0;
+    loop {
+        match t.submit(ctx, &mut iocbs) {
+            EAGAIN => break unsafe { _ = libc::close(null) },
+            n => taken += n as u32,
+        }
+    }
+    taken
+}
+
+/// CPUs that this process may use.
+fn any_cpus() -> Vec<usize> {
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    unsafe { libc::sched_getaffinity(0, size_of_val(&set), &mut set) };
+    (0..libc::CPU_SETSIZE as usize).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) }).collect()
+}
+
+fn stay_on(cpu: usize) {
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    unsafe {
+        libc::CPU_SET(cpu, &mut set);
+        assert_eq!(libc::sched_setaffinity(0, size_of_val(&set), &set), 0);
+    }
 }
