@@ -3,8 +3,10 @@
 mod abi;
 mod cancel;
 mod destroy;
+mod fsync;
 mod getevents;
 mod life;
+mod order;
 mod poll;
 mod quota;
 mod read_write;
@@ -12,7 +14,9 @@ mod resfd;
 mod ring;
 mod setup;
 mod signals;
+mod streams;
 mod submit;
+mod vectors;
 
 use crate::case::Case;
 
@@ -23,7 +27,11 @@ pub fn all() -> Vec<Case> {
         setup::cases(),
         quota::cases(),
         submit::cases(),
+        order::cases(),
         read_write::cases(),
+        vectors::cases(),
+        streams::cases(),
+        fsync::cases(),
         poll::cases(),
         resfd::cases(),
         getevents::cases(),

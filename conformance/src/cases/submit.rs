@@ -144,33 +144,5 @@ pub fn cases() -> Vec<Case> {
             assert_eq!(t.submit_at(ctx, 2, list.as_ptr() as usize), 2);
             assert_eq!(t.reap(ctx, 2).len(), 2);
         }),
-        case!(Contract, "fsync/works_on_files_and_directories", "spec 2.fsync.3, spec 2.fsync.6", |t| {
-            let file = scratch(libc::O_RDONLY).unwrap();
-            let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
-            for op in [IOCB_CMD_FSYNC, IOCB_CMD_FDSYNC] {
-                assert_eq!(t.one(sync(op, fd)), 0);
-                assert_eq!(t.one(sync(op, open("/var/tmp", libc::O_RDONLY))), 0);
-            }
-        }),
-        case!(Linux, "fsync/extra_fields_are_einval", "spec 2.fsync.1", |t| {
-            let file = scratch(libc::O_RDWR).unwrap();
-            let base = sync(IOCB_CMD_FSYNC, std::os::fd::AsRawFd::as_raw_fd(&file));
-            assert_eq!(t.refused(Iocb { buf: 1, ..base }), EINVAL);
-            assert_eq!(t.refused(Iocb { nbytes: 1, ..base }), EINVAL);
-            assert_eq!(t.refused(Iocb { offset: 1, ..base }), EINVAL);
-            assert_eq!(t.refused(Iocb { rw_flags: 1, ..base }), EINVAL);
-        }),
-        case!(Linux, "fsync/file_without_fsync_is_einval_at_submit", "spec 2.fsync.2", |t| {
-            let (r, _) = pipe(0);
-            for fd in [r, socket_pair().0, open("/dev/null", libc::O_RDWR), eventfd(0)] {
-                assert_eq!(t.refused(sync(IOCB_CMD_FSYNC, fd)), EINVAL);
-                assert_eq!(t.refused(sync(IOCB_CMD_FDSYNC, fd)), EINVAL);
-            }
-        }),
-        case!(Linux, "fsync/priority_is_ignored", "spec 2.fsync.4", |t| {
-            let file = scratch(libc::O_RDWR).unwrap();
-            let base = sync(IOCB_CMD_FSYNC, std::os::fd::AsRawFd::as_raw_fd(&file));
-            assert_eq!(t.one(Iocb { flags: IOCB_FLAG_IOPRIO, reqprio: -1, ..base }), 0);
-        }),
     ]
 }

@@ -160,9 +160,11 @@ fn probe_iterator(fd: i32, write: bool) -> bool {
     refusal != Err(Errno::EOPNOTSUPP) && nothing.is_ok()
 }
 
-/// EBADF when `fd` is not open, EINVAL when it is no eventfd.
+/// EBADF when `fd` is not open, or open with O_PATH; EINVAL when it is no eventfd.
 pub(crate) fn check_eventfd(fd: i32) -> Result<()> {
-    file::status_flags(fd)?;
+    if file::status_flags(fd)? & libc::O_PATH != 0 {
+        return Err(Errno::EBADF);
+    }
     let is_eventfd = file::link_starts_with(fd, b"anon_inode:[eventfd]").unwrap_or_else(|| looks_like_eventfd(fd));
     if is_eventfd { Ok(()) } else { Err(Errno::EINVAL) }
 }

@@ -179,7 +179,7 @@ impl Request {
         }
         let bytes = count as usize * size_of::<Iovec>();
         if !probe::readable(array, bytes) {
-            return Err(Errno::EFAULT);
+            return Err(refusal_of_vector(array, count));
         }
         if count as usize > OWN_IOVECS {
             self.spilled = crate::os::mem::map_private(bytes)?.cast();
@@ -191,11 +191,12 @@ impl Request {
     }
 
     fn check_iovec(&mut self) -> Result<()> {
+        // All lengths come before the first address.
+        if self.iovec().iter().any(has_negative_length) {
+            return Err(Errno::EINVAL);
+        }
         let mut total = 0u64;
         for piece in self.iovec_mut() {
-            if isize::try_from(piece.len).is_err() {
-                return Err(Errno::EINVAL);
-            }
             check_range(piece.base as u64, piece.len as u64)?;
             piece.len = (piece.len as u64).min(MAX_RW_COUNT - total) as usize;
             total += piece.len as u64;
@@ -271,6 +272,26 @@ impl Request {
             self.count = 0;
         }
     }
+}
+
+fn has_negative_length(piece: &Iovec) -> bool {
+    isize::try_from(piece.len).is_err()
+}
+
+/// Why a vector with a hole is refused: EFAULT, unless an entry before the hole has a negative length.
+fn refusal_of_vector(array: usize, count: u32) -> Errno {
+    for index in 0..count as usize {
+        let entry = array.wrapping_add(index * size_of::<Iovec>());
+        if !probe::readable(entry, size_of::<Iovec>()) {
+            break;
+        }
+        // SAFETY: readable a moment ago; any bytes are a valid Iovec.
+        let piece = unsafe { (entry as *const Iovec).read_unaligned() };
+        if has_negative_length(&piece) {
+            return Errno::EINVAL;
+        }
+    }
+    Errno::EFAULT
 }
 
 fn check_range(base: u64, len: u64) -> Result<()> {
