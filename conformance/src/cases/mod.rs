@@ -3,6 +3,7 @@
 mod abi;
 mod cancel;
 mod destroy;
+mod flags;
 mod fsync;
 mod getevents;
 mod life;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Case> {
         submit::cases(),
         order::cases(),
         read_write::cases(),
+        flags::cases(),
         vectors::cases(),
         streams::cases(),
         fsync::cases(),

@@ -311,10 +311,15 @@ fn check_rw_flags(flags: u32, write: bool, facts: &Facts) -> Result<()> {
     if flags & RWF_APPEND != 0 && flags & RWF_NOAPPEND != 0 {
         return Err(Errno::EINVAL);
     }
-    if flags & RWF_NOWAIT != 0 && matches!(facts.kind, Kind::Regular | Kind::Block) && !facts.nowait() {
+    let has_cache = matches!(facts.kind, Kind::Regular | Kind::Block);
+    if flags & RWF_NOWAIT != 0 && has_cache && !facts.nowait() {
         return Err(Errno::EOPNOTSUPP);
     }
-    if flags & RWF_ATOMIC != 0 && !write {
+    // Untorn writes exist for O_DIRECT only.
+    if flags & RWF_ATOMIC != 0 && !(write && has_cache && facts.direct()) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    if flags & RWF_DONTCACHE != 0 && !has_cache {
         return Err(Errno::EOPNOTSUPP);
     }
     Ok(())
