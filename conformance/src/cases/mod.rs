@@ -3,6 +3,7 @@
 mod abi;
 mod cancel;
 mod destroy;
+mod errors;
 mod flags;
 mod fsync;
 mod getevents;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Case> {
         flags::cases(),
         vectors::cases(),
         streams::cases(),
+        errors::cases(),
         fsync::cases(),
         poll::cases(),
         resfd::cases(),
