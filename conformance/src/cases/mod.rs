@@ -3,6 +3,7 @@
 mod abi;
 mod cancel;
 mod destroy;
+mod direct_io;
 mod errors;
 mod flags;
 mod fsync;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Case> {
         read_write::cases(),
         flags::cases(),
         vectors::cases(),
+        direct_io::cases(),
         streams::cases(),
         errors::cases(),
         fsync::cases(),

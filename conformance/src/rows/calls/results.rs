@@ -60,10 +60,13 @@ fn data() -> Vec<Row> {
 fn done() -> Vec<Row> {
     vec![
         tried("2.done.1", "Buffered reads and writes are done inside io_submit"),
-        tried("2.done.2", "O_DIRECT reads and overwrites are in flight when io_submit returns"),
+        tried(
+            "2.done.2",
+            "O_DIRECT reads, overwrites, and writes into what fallocate gave are in flight when io_submit returns, synchronous ones too",
+        ),
         tried(
             "2.done.3",
-            "O_DIRECT writes that extend the file, are synchronous, or fill what fallocate gave are done inside io_submit",
+            "O_DIRECT writes that extend the file are done inside io_submit, and the new size is seen on return",
         ),
         tried("2.done.4", "An fsync runs later"),
         tried("2.done.5", "res2 is 0"),
