@@ -86,9 +86,14 @@ impl Facts {
         self.rdev != 0 || !matches!(self.kind, Kind::Stream)
     }
 
-    /// The master side of a pseudo-terminal, which polls more than one queue.
-    pub(crate) fn is_pty_master(&self) -> bool {
-        self.kind == Kind::Stream && self.rdev == libc::makedev(5, 2)
+    /// Terminals, and FIFOs open for reading and writing: who polls them waits in two queues, which the kernel
+    /// refuses unless they are ready.
+    pub(crate) fn polls_two_queues(&self) -> bool {
+        match self.kind {
+            Kind::Stream if self.rdev != 0 => file::is_terminal(self.fd),
+            Kind::Stream => !self.is_socket && self.can_read() && self.can_write(),
+            _ => false,
+        }
     }
 
     /// Whether the file takes RWF_NOWAIT, so that the kernel can start a request on it without waiting.

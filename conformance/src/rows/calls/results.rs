@@ -89,7 +89,10 @@ fn polls() -> Vec<Row> {
         tried("2.poll.5", "Woken later: the event has the whole mask of the waker"),
         read("2.poll.6", "A wake-up without a mask looks again, and waits on if nothing fits"),
         tried("2.poll.7", "Regular files, directories and /dev/null are ready for reading and writing"),
-        tried("2.poll.8", "A pseudo-terminal's master, which has several wait queues: EINVAL at submission"),
+        tried(
+            "2.poll.8",
+            "A terminal, or a FIFO open for both, has several wait queues: not ready it is EINVAL at submission",
+        ),
         read("2.poll.9", "A file that never registers a waiter and is not ready: EINVAL"),
         tried("2.poll.10", "An epoll descriptor works"),
         tried("2.poll.11", "There is no POLLNVAL: a bad descriptor is EBADF at submission"),
