@@ -1,6 +1,7 @@
 //! The cases, by subject.
 
 mod abi;
+mod append;
 mod cancel;
 mod destroy;
 mod direct_io;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Case> {
         read_write::cases(),
         flags::cases(),
         vectors::cases(),
+        append::cases(),
         direct_io::cases(),
         streams::cases(),
         errors::cases(),
