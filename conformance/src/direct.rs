@@ -33,8 +33,8 @@ pub fn direct(t: &Run, flags: i32) -> Direct {
 }
 
 impl Direct {
-    /// The file's length, bytes.
-    pub fn len(&self) -> u64 {
+    /// The file's size, bytes.
+    pub fn size(&self) -> u64 {
         self.file.metadata().unwrap().len()
     }
 

@@ -51,7 +51,7 @@ pub fn cases() -> Vec<Case> {
                     .collect();
                 assert!(threads.into_iter().all(|thread| thread.join().unwrap() == 8));
                 assert!(t.reap(ctx, 32).iter().all(|e| e.res == 4096));
-                assert_eq!(d.len(), 8192 + 32 * 4096);
+                assert_eq!(d.size(), 8192 + 32 * 4096);
                 let count = |byte: u8| (0..32).filter(|i| d.holds(8192 + i * 4096, &[byte; 4096])).count();
                 assert_eq!([count(1), count(2), count(3), count(4)], [8; 4]);
             }
@@ -60,7 +60,7 @@ pub fn cases() -> Vec<Case> {
             let d = direct(t, libc::O_RDWR | libc::O_APPEND);
             let write = io(WRITE, d.fd, filled(1, 7), 4096, 4096);
             assert_eq!(t.one(Iocb { rw_flags: RWF_NOAPPEND, ..write }), 4096);
-            assert_eq!((d.len(), d.holds(4096, &[7; 4096]), d.holds(0, &[b'a'; 4096])), (8192, true, true));
+            assert_eq!((d.size(), d.holds(4096, &[7; 4096]), d.holds(0, &[b'a'; 4096])), (8192, true, true));
         }),
         case!(Contract, "rw/appends_of_a_batch_lie_one_behind_another", "spec 2.data.16, open(2) O_APPEND", |t| {
             let (by_file, by_flag) =
@@ -101,7 +101,7 @@ fn append_batch(t: &Run, d: &Direct, change: impl Fn(Iocb) -> Iocb) {
     let text: Vec<usize> = (1..=8).map(|byte| filled(1, byte)).collect();
     let mut iocbs: Vec<Iocb> = text.iter().map(|page| change(io(WRITE, d.fd, *page, 4096, 0))).collect();
     assert_eq!(t.submit(ctx, &mut iocbs), 8);
-    assert_eq!(d.len(), 8192 + 8 * 4096, "on return");
+    assert_eq!(d.size(), 8192 + 8 * 4096, "on return");
     assert!(t.reap(ctx, 8).iter().all(|e| e.res == 4096));
     assert!(d.holds(0, &[b'a'; 8192]), "what was there");
     let mut first: Vec<u8> =

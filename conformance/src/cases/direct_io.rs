@@ -50,7 +50,7 @@ fn alignment() -> Vec<Case> {
                         );
                     }
                 }
-                assert_eq!(d.len(), 8192);
+                assert_eq!(d.size(), 8192);
             }
         ),
         case!(
@@ -146,7 +146,7 @@ fn lands(t: &Run, d: &Direct, offsets: [i64; 4], change: impl Fn(Iocb) -> Iocb) 
     let (page, ctx) = (filled(1, 9), t.setup(8));
     let mut iocbs = offsets.map(|offset| change(io(WRITE, d.fd, page, 4096, offset)));
     assert_eq!(t.submit(ctx, &mut iocbs), 4);
-    let size = d.len();
+    let size = d.size();
     assert!(size as i64 >= offsets.into_iter().max().unwrap() + 4096, "{size}");
     assert!(t.reap(ctx, 4).iter().all(|e| e.res == 4096));
     assert!(offsets.into_iter().all(|offset| d.holds(offset, &[9; 4096])));
@@ -172,7 +172,7 @@ fn when_done() -> Vec<Case> {
             let (d, page, ctx) = (direct(t, libc::O_RDWR), filled(1, 9), t.setup(8));
             let mut iocbs = [8192, 12288, 16384, 65536].map(|offset| io(WRITE, d.fd, page, 4096, offset));
             assert_eq!(t.submit(ctx, &mut iocbs), 4);
-            assert_eq!((d.len(), t.look(ctx)), (65536 + 4096, 4));
+            assert_eq!((d.size(), t.look(ctx)), (65536 + 4096, 4));
         }),
         case!(Contract, "direct/writes_that_extend_land_in_any_order", "spec 2.done.3", |t| {
             lands(t, &direct(t, libc::O_RDWR), [65536, 8192, 16384, 12288], |iocb| iocb);
@@ -222,7 +222,7 @@ fn data() -> Vec<Case> {
         case!(Linux, "direct/no_bytes_are_0", "spec 2.data.1", |t| {
             let d = direct(t, libc::O_RDWR);
             assert_eq!((t.one(io(READ, d.fd, 0, 0, 0)), t.one(io(WRITE, d.fd, 0, 0, 0))), (0, 0));
-            assert_eq!((t.one(io(WRITE, d.fd, 0, 0, 1 << 20)), d.len()), (0, 8192));
+            assert_eq!((t.one(io(WRITE, d.fd, 0, 0, 1 << 20)), d.size()), (0, 8192));
         }),
         case!(Linux, "direct/a_buffer_with_a_hole_is_an_efault_event", "spec 2.data.3", |t| {
             let d = direct(t, libc::O_RDWR);

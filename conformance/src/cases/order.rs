@@ -303,12 +303,14 @@ fn batches() -> Vec<Case> {
         case!(Linux, "io_submit/array_and_vector_may_be_overwritten_at_once", "spec 2.copy.1", |t| {
             let (file, ctx) = (scratch(libc::O_RDWR).unwrap(), t.setup(4));
             let mut buf = [0u8; 8];
-            let mut vector = vec![Iovec { base: buf.as_mut_ptr() as usize, len: 8 }];
+            let mut vector = [Iovec { base: buf.as_mut_ptr() as usize, len: 8 }];
             let mut iocb = io(IOCB_CMD_PREADV, file.as_raw_fd(), vector.as_ptr() as usize, 1, 0);
-            let mut list = vec![&raw mut iocb as usize];
+            let mut list = [&raw mut iocb as usize];
             assert_eq!(t.submit_at(ctx, 1, list.as_ptr() as usize), 1);
-            vector[0] = Iovec { base: BAD, len: usize::MAX };
-            list[0] = BAD;
+            unsafe {
+                (&raw mut vector[0]).write_volatile(Iovec { base: BAD, len: usize::MAX });
+                (&raw mut list[0]).write_volatile(BAD);
+            }
             assert_eq!((t.reap(ctx, 1)[0].res, &buf), (8, b"aaaaaaaa"));
         }),
         case!(
@@ -318,7 +320,7 @@ fn batches() -> Vec<Case> {
             |t| {
                 let ((r, w), ctx) = (pipe(0), t.setup(20));
                 let mut iocb = Iocb { data: 3, ..poll(r, libc::POLLIN) };
-                let list = vec![&raw mut iocb as usize; 10];
+                let list = [&raw mut iocb as usize; 10];
                 assert_eq!(t.submit_at(ctx, 10, list.as_ptr() as usize), 10);
                 iocb.data = 4;
                 assert_eq!(t.submit_at(ctx, 10, list.as_ptr() as usize), 10);

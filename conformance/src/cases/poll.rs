@@ -288,6 +288,18 @@ fn ends() -> Vec<Case> {
             put(w, b"x");
             assert_eq!((t.look(ctx), eventfd_count(event)), (0, 1));
         }),
+        case!(Linux, "poll/cancelled_it_has_0_though_it_is_ready_at_once", "spec 2.poll.14", |t| {
+            let ctx = t.setup(4);
+            for _ in 0..200 {
+                let (r, w) = pipe(0);
+                let mut iocb = poll(r, libc::POLLIN);
+                assert_eq!(t.submit_at(ctx, 1, [&raw mut iocb as usize].as_ptr() as usize), 1);
+                assert_eq!(t.cancel(ctx, &raw mut iocb), EINPROGRESS);
+                put(w, b"x");
+                assert_eq!(t.reap(ctx, 1)[0].res, 0);
+                unsafe { (libc::close(r), libc::close(w)) };
+            }
+        }),
         case!(Linux, "poll/destroyed_it_signals_its_eventfd", "spec 2.poll.14", |t| {
             let ((r, _w), ctx, event) = (pipe(0), t.setup(4), eventfd(libc::EFD_NONBLOCK));
             let iocb = Iocb { flags: IOCB_FLAG_RESFD, resfd: event as u32, ..poll(r, libc::POLLIN) };
