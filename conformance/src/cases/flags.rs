@@ -160,7 +160,9 @@ fn rwf() -> Vec<Case> {
         }),
         case!(Linux, "flags/nowait_reads_what_is_in_memory", "spec 2.rw.b3, preadv2(2)", |t| {
             let file = scratch(libc::O_RDWR).unwrap();
-            assert_eq!(by_call(READ, file.as_raw_fd(), RWF_NOWAIT), 1);
+            if by_call(READ, file.as_raw_fd(), RWF_NOWAIT) != 1 {
+                t.not_applicable("the file system has no RWF_NOWAIT");
+            }
             assert_eq!(outcome(t, READ, file.as_raw_fd(), RWF_NOWAIT), (1, false));
         }),
         case!(Linux, "flags/nowait_and_not_in_memory_is_an_eagain_event", "spec 2.rw.b3, preadv2(2)", |t| {

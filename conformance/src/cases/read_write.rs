@@ -171,18 +171,6 @@ fn results() -> Vec<Case> {
             assert_eq!(t.one(io(WRITE, null, page, 1 << 40, 0)), 0x7fff_f000);
             assert_eq!(t.one(io(READ, zero, page, 1 << 40, 0)), 0);
         }),
-        case!(Linux, "rw/direct_misalignment_is_an_einval_event", "spec 2.data.5", |t| {
-            let Some(file) = scratch(libc::O_RDWR | libc::O_DIRECT) else { t.not_applicable("no O_DIRECT here") };
-            let page = pages(2, 2);
-            assert_eq!(t.one(io(READ, file.as_raw_fd(), page, 4096, 0)), 4096);
-            assert_eq!(t.one(io(READ, file.as_raw_fd(), page, 100, 0)), EINVAL as i64);
-            assert_eq!(t.one(io(READ, file.as_raw_fd(), page, 4096, 7)), EINVAL as i64);
-        }),
-        case!(Linux, "rw/direct_bad_buffer_is_an_efault_event", "spec 2.data.3", |t| {
-            let Some(file) = scratch(libc::O_RDWR | libc::O_DIRECT) else { t.not_applicable("no O_DIRECT here") };
-            let page = pages(2, 1);
-            assert_eq!(t.one(io(READ, file.as_raw_fd(), page, 8192, 0)), EFAULT as i64);
-        }),
         case!(Contract, "rw/direct_data_comes_back_vectored_too", "io_submit(2)", |t| {
             let Some(file) = scratch(libc::O_RDWR | libc::O_DIRECT) else { t.not_applicable("no O_DIRECT here") };
             let (out, back) = (pages(2, 2), pages(2, 2));
