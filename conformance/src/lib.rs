@@ -7,6 +7,7 @@
 pub mod aio;
 pub mod case;
 pub mod cases;
+pub mod direct;
 pub mod rows;
 pub mod runner;
 pub mod tools;

@@ -10,6 +10,13 @@ pub(crate) fn status_flags(fd: i32) -> Result<i32> {
     unsafe { sys!(SYS_fcntl, fd, libc::F_GETFL) }.map(|flags| flags as i32)
 }
 
+/// Whether the device `fd` is a terminal.
+pub(crate) fn is_terminal(fd: i32) -> bool {
+    let mut termios = [0u64; 8];
+    // SAFETY: the kernel's `struct termios` has 36 bytes and fits; it outlives the call.
+    unsafe { sys!(SYS_ioctl, fd, libc::TCGETS, termios.as_mut_ptr()) }.is_ok()
+}
+
 /// `fstat`.
 pub(crate) fn stat(fd: i32) -> Result<libc::stat> {
     // SAFETY: `stat` is plain data, for which zero is valid.
