@@ -9,4 +9,5 @@ pub mod case;
 pub mod cases;
 pub mod rows;
 pub mod runner;
+pub mod sleepers;
 pub mod tools;

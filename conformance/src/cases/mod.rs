@@ -4,8 +4,11 @@ mod cancel;
 mod destroy;
 mod getevents;
 mod life;
+mod lookup;
+mod mapping;
 mod poll;
 mod read_write;
+mod reaping;
 mod resfd;
 mod ring;
 mod setup;
@@ -27,6 +30,9 @@ pub fn all() -> Vec<Case> {
         cancel::cases(),
         destroy::cases(),
         ring::cases(),
+        reaping::cases(),
+        mapping::cases(),
+        lookup::cases(),
         life::cases(),
     ];
     groups.into_iter().flatten().collect()

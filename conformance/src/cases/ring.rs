@@ -7,7 +7,7 @@ use uaio::abi::*;
 
 pub fn cases() -> Vec<Case> {
     vec![
-        case!(Linux, "ring/can_be_reaped_by_hand", "spec 1, user-space reaping", |t| {
+        case!(Linux, "ring/can_be_reaped_by_hand", "spec 1.reap.1, spec 1.reap.2", |t| {
             let null = open("/dev/null", libc::O_RDONLY);
             let ctx = t.setup(32);
             for round in 0..40u64 {
@@ -24,7 +24,7 @@ pub fn cases() -> Vec<Case> {
                 assert_eq!(t.look(ctx), 0);
             }
         }),
-        case!(Linux, "ring/a_head_moved_by_the_program_frees_room", "spec 1, user-space reaping", |t| {
+        case!(Linux, "ring/a_head_moved_by_the_program_frees_room", "spec 1.reap.3", |t| {
             let null = open("/dev/null", libc::O_RDONLY);
             let ctx = t.setup(1);
             let mut iocbs = vec![io(0, null, 0, 0, 0); 1000];
@@ -35,7 +35,7 @@ pub fn cases() -> Vec<Case> {
                 assert_eq!(t.submit(ctx, &mut iocbs[..1]), 1);
             }
         }),
-        case!(Linux, "ring/events_appear_without_a_call", "spec 1", |t| {
+        case!(Linux, "ring/events_appear_without_a_call", "spec 1.reap.1", |t| {
             let (r, w) = pipe(0);
             let ctx = t.setup(1);
             assert_eq!(t.submit(ctx, &mut [poll(r, libc::POLLIN)]), 1);
@@ -45,7 +45,7 @@ pub fn cases() -> Vec<Case> {
                 std::thread::yield_now();
             }
         }),
-        case!(Quirk, "ring/rubbish_in_head_crashes_nobody", "spec 1", |t| {
+        case!(Quirk, "ring/rubbish_in_head_crashes_nobody", "spec 1.reap.4", |t| {
             let null = open("/dev/null", libc::O_RDONLY);
             let ctx = t.setup(1);
             assert_eq!(t.submit(ctx, &mut [io(0, null, 0, 0, 0); 3]), 3);
@@ -57,14 +57,14 @@ pub fn cases() -> Vec<Case> {
             }
             assert_eq!(t.destroy(ctx), 0);
         }),
-        case!(Linux, "ring/another_id_is_einval_until_it_is_back", "spec 1", |t| {
+        case!(Linux, "ring/another_id_is_einval_until_it_is_back", "spec 1.reap.7", |t| {
             let ctx = t.setup(1);
             unsafe { (&raw mut ring(ctx).id).write_volatile(7) };
             assert_eq!((t.submit_at(ctx, 0, 0), t.destroy(ctx)), (EINVAL, EINVAL));
             unsafe { (&raw mut ring(ctx).id).write_volatile(0) };
             assert_eq!((t.submit_at(ctx, 0, 0), t.destroy(ctx)), (0, 0));
         }),
-        case!(Linux, "ring/rubbish_in_nr_and_magic_does_not_matter", "spec 1", |t| {
+        case!(Linux, "ring/rubbish_in_nr_and_magic_does_not_matter", "spec 1.reap.8", |t| {
             if t.is_libaio() {
                 t.not_applicable("libaio reads the magic");
             }
@@ -77,7 +77,7 @@ pub fn cases() -> Vec<Case> {
             assert_eq!(t.submit(ctx, &mut [io(0, null, 0, 0, 0); 50]), 50);
             assert_eq!(t.reap(ctx, 50).len(), 50);
         }),
-        case!(Linux, "ring/read_only_works", "spec 1", |t| {
+        case!(Linux, "ring/read_only_works", "spec 1.reap.9", |t| {
             let null = open("/dev/null", libc::O_RDONLY);
             let ctx = t.setup(1);
             unsafe { libc::mprotect(ctx as *mut _, 4096, libc::PROT_READ) };
@@ -85,7 +85,7 @@ pub fn cases() -> Vec<Case> {
             assert_eq!(t.reap(ctx, 1).len(), 1);
             assert_eq!(t.destroy(ctx), 0);
         }),
-        case!(Linux, "ring/unmapped_or_protected_is_einval", "spec 1", |t| {
+        case!(Linux, "ring/unmapped_or_protected_is_einval", "spec 1.reap.10, spec 5.10", |t| {
             if t.is_libaio() {
                 t.not_applicable("libaio reads the ring, which is gone");
             }
@@ -100,7 +100,7 @@ pub fn cases() -> Vec<Case> {
                 assert_eq!(t.destroy(ctx), EINVAL);
             }
         }),
-        case!(Linux, "ring/other_memory_in_its_place_is_einval_and_stays", "spec 5", |t| {
+        case!(Linux, "ring/other_memory_in_its_place_is_einval_and_stays", "spec 5.10", |t| {
             let ctx = t.setup(1);
             let prot = libc::PROT_READ | libc::PROT_WRITE;
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
@@ -113,7 +113,7 @@ pub fn cases() -> Vec<Case> {
             assert_eq!((t.submit_at(ctx, 0, 0), t.destroy(ctx)), (t.decided("A6", EINVAL, 0), EINVAL));
             assert_eq!(unsafe { (ctx as *const u32).add(100).read() }, 0x1234);
         }),
-        case!(Linux, "ring/moved_it_is_known_by_its_new_address", "spec 1", |t| {
+        case!(Linux, "ring/moved_it_is_known_by_its_new_address", "spec 1.reap.12", |t| {
             let (r, w) = pipe(0);
             let ctx = t.setup(1);
             assert_eq!(t.submit(ctx, &mut [poll(r, libc::POLLIN)]), 1);
