@@ -8,12 +8,12 @@ use crate::case::Run;
 use crate::tools::*;
 use uaio::abi::*;
 
-fn time(sec: i64, nsec: i64) -> Option<Timespec> {
+pub(super) fn time(sec: i64, nsec: i64) -> Option<Timespec> {
     Some(Timespec { sec, nsec })
 }
 
 /// A context with `count` events in its ring.
-fn filled(t: &Run, count: usize) -> usize {
+pub(super) fn filled(t: &Run, count: usize) -> usize {
     let null = open("/dev/null", libc::O_RDONLY);
     let ctx = t.setup(count.max(1) as u32);
     let mut iocbs: Vec<Iocb> = (0..count).map(|i| Iocb { data: i as u64, ..io(0, null, 0, 0, 0) }).collect();

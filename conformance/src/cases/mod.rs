@@ -14,6 +14,7 @@ mod ring;
 mod setup;
 mod signals;
 mod submit;
+mod waiters;
 
 use crate::case::Case;
 
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Case> {
         poll::cases(),
         resfd::cases(),
         getevents::cases(),
+        waiters::cases(),
         signals::cases(),
         cancel::cases(),
         destroy::cases(),

@@ -343,4 +343,20 @@ mod tests {
         assert!(!ring.is_mapped_at(ring.user()));
         ring.detach();
     }
+
+    #[test]
+    fn memory_behind_a_shrunk_ring_is_left_alone() {
+        let ring = Ring::default();
+        ring.attach(ring_nr(100, 2)).unwrap();
+        let user = ring.open(1).unwrap();
+        assert!(ring.is_whole_at(user) && ring.bytes() == 2 * PAGE);
+        // What a program may do: give the second page back, and get other memory there.
+        mem::unmap(user + PAGE, PAGE);
+        assert!(ring.is_mapped_at(user) && !ring.is_whole_at(user));
+        ring.close();
+        assert_ne!(ring.open(2), Ok(user));
+        assert!(ring.is_whole_at(ring.user()) && !probe::readable(user, HEADER));
+        ring.detach();
+        assert!(!probe::readable(ring.user(), HEADER));
+    }
 }
