@@ -45,3 +45,12 @@ fn state(pid: i32, tid: i32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
 }
+
+/// Sends `signal` to the calling thread as soon as it sleeps.
+pub fn signal_once_asleep<'scope>(scope: &'scope Scope<'scope, '_>, signal: i32) -> ScopedJoinHandle<'scope, ()> {
+    let (thread, pid, tid) = unsafe { (libc::pthread_self(), libc::getpid(), libc::gettid()) };
+    scope.spawn(move || {
+        wait_asleep(pid, tid);
+        unsafe { libc::pthread_kill(thread, signal) };
+    })
+}

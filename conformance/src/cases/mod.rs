@@ -13,6 +13,7 @@ mod resfd;
 mod ring;
 mod setup;
 mod signals;
+mod signals_more;
 mod submit;
 mod waiters;
 
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Case> {
         getevents::cases(),
         waiters::cases(),
         signals::cases(),
+        signals_more::cases(),
         cancel::cases(),
         destroy::cases(),
         ring::cases(),

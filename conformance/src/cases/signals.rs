@@ -12,7 +12,7 @@ fn empty_mask() -> u64 {
     0
 }
 
-fn block() {
+pub(super) fn block() {
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigaddset(&mut set, libc::SIGUSR1);
