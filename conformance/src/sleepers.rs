@@ -26,7 +26,7 @@ pub fn wait_asleep(pid: i32, tid: i32) {
     let started = Instant::now();
     let mut seen = 0;
     while seen < 10 {
-        seen = if matches!(state(pid, tid), Some('S') | None) { seen + 1 } else { 0 };
+        seen = if matches!(state(pid, tid), Some('S' | 'D') | None) { seen + 1 } else { 0 };
         std::thread::sleep(Duration::from_millis(2));
         assert!(started.elapsed() < PATIENCE, "task {tid} does not fall asleep");
     }

@@ -1,7 +1,9 @@
 //! The cases, by subject.
 
 mod cancel;
+mod cancel_more;
 mod destroy;
+mod destroy_more;
 mod getevents;
 mod life;
 mod lookup;
@@ -32,7 +34,9 @@ pub fn all() -> Vec<Case> {
         signals::cases(),
         signals_more::cases(),
         cancel::cases(),
+        cancel_more::cases(),
         destroy::cases(),
+        destroy_more::cases(),
         ring::cases(),
         reaping::cases(),
         mapping::cases(),

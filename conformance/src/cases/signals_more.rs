@@ -7,6 +7,7 @@ use super::Case;
 use super::getevents::{filled, time};
 use super::reaping::done;
 use super::signals::block;
+use super::waiters::submit_all;
 use crate::aio::Calls;
 use crate::case;
 use crate::case::Run;
@@ -173,7 +174,7 @@ fn many() -> Vec<Case> {
                 });
                 s.spawn(|| {
                     for i in 0..500 {
-                        done(t, ctx, 4 * i..4 * i + 4);
+                        submit_all(t, ctx, 4 * i..4 * i + 4);
                         std::thread::sleep(Duration::from_micros(300));
                     }
                 });

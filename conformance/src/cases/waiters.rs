@@ -222,7 +222,7 @@ fn wait_one(t: &Run, ctx: usize) -> isize {
 }
 
 /// Submits one request for each number, again and again when there is no room.
-fn submit_all(t: &Run, ctx: usize, numbers: std::ops::Range<u64>) {
+pub(super) fn submit_all(t: &Run, ctx: usize, numbers: std::ops::Range<u64>) {
     let null = open("/dev/null", libc::O_RDONLY);
     for data in numbers {
         while t.submit(ctx, &mut [Iocb { data, ..io(0, null, 0, 0, 0) }]) != 1 {
