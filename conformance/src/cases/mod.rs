@@ -4,6 +4,7 @@ mod cancel;
 mod cancel_more;
 mod destroy;
 mod destroy_more;
+mod fork;
 mod getevents;
 mod life;
 mod lookup;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Case> {
         mapping::cases(),
         lookup::cases(),
         life::cases(),
+        fork::cases(),
     ];
     groups.into_iter().flatten().collect()
 }
