@@ -7,6 +7,7 @@
 pub mod aio;
 pub mod case;
 pub mod cases;
+pub mod libaio_calls;
 pub mod rows;
 pub mod runner;
 pub mod sleepers;

@@ -6,6 +6,7 @@ mod destroy;
 mod destroy_more;
 mod fork;
 mod getevents;
+mod libaio;
 mod life;
 mod lookup;
 mod mapping;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Case> {
         lookup::cases(),
         life::cases(),
         fork::cases(),
+        libaio::cases(),
     ];
     groups.into_iter().flatten().collect()
 }
