@@ -14,6 +14,7 @@ mod poll;
 mod read_write;
 mod reaping;
 mod resfd;
+mod resfd_more;
 mod ring;
 mod setup;
 mod signals;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Case> {
         read_write::cases(),
         poll::cases(),
         resfd::cases(),
+        resfd_more::cases(),
         getevents::cases(),
         waiters::cases(),
         signals::cases(),
