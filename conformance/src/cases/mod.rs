@@ -9,6 +9,7 @@ mod getevents;
 mod libaio;
 mod life;
 mod lookup;
+mod manual;
 mod mapping;
 mod poll;
 mod read_write;
@@ -48,6 +49,7 @@ pub fn all() -> Vec<Case> {
         life::cases(),
         fork::cases(),
         libaio::cases(),
+        manual::cases(),
     ];
     groups.into_iter().flatten().collect()
 }
