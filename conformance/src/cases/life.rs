@@ -121,7 +121,7 @@ pub fn cases() -> Vec<Case> {
             put(w, b"x");
             assert_eq!(t.reap(ctx, 1).len(), 1);
         }),
-        case!(Linux, "life/a_context_has_no_descriptor", "spec 0", |t| {
+        case!(Linux, "life/a_context_has_no_descriptor", "spec 0.15", |t| {
             let before = std::fs::read_dir("/proc/self/fd").unwrap().count();
             let all: Vec<usize> = (0..100).map(|_| t.setup(1)).collect();
             assert_eq!(std::fs::read_dir("/proc/self/fd").unwrap().count(), before);

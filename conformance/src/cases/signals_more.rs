@@ -197,6 +197,32 @@ fn many() -> Vec<Case> {
             });
             assert_eq!(t.look(ctx), 0);
         }),
+        case!(Linux, "signals/a_storm_of_them_refuses_no_poll", "spec 4.5, io_submit(2)", |t| {
+            count_signals(0);
+            let (me, over) = (unsafe { libc::pthread_self() }, AtomicBool::new(false));
+            let ((r, _w), ctx) = (pipe(0), t.setup(32));
+            let mut iocbs = [poll(r, libc::POLLIN); 16];
+            std::thread::scope(|s| {
+                s.spawn(|| {
+                    while !over.load(Ordering::SeqCst) {
+                        unsafe { libc::pthread_kill(me, libc::SIGUSR1) };
+                    }
+                });
+                let accepted: Vec<isize> = (0..200)
+                    .map(|_| {
+                        let n = t.submit(ctx, &mut iocbs);
+                        iocbs.iter_mut().for_each(|iocb| _ = t.cancel(ctx, iocb));
+                        let mut left = n.max(0);
+                        while left > 0 {
+                            left -= t.look(ctx).max(0);
+                        }
+                        n
+                    })
+                    .collect();
+                over.store(true, Ordering::SeqCst);
+                assert!(accepted.iter().all(|n| *n == 16), "{accepted:?}");
+            });
+        }),
         case!(Linux, "signals/a_handler_may_submit_and_reap", "spec 3.signal.1", |t| {
             static CONTEXT: AtomicUsize = AtomicUsize::new(0);
             static CALLS: AtomicUsize = AtomicUsize::new(0);
