@@ -8,6 +8,8 @@ pub mod aio;
 pub mod case;
 pub mod cases;
 pub mod direct;
+pub mod libaio_calls;
 pub mod rows;
 pub mod runner;
+pub mod sleepers;
 pub mod tools;

@@ -266,7 +266,13 @@ impl Service {
     /// Waits for room for the files of a batch. It may have some already.
     fn make_room(&self, files: u32, room: u32) -> bool {
         let missing = files.saturating_sub(room);
-        let found = missing == 0 || (0..ROOM_TRIES).any(|_| self.reserve_files(missing) || { nap(); false });
+        let found = missing == 0
+            || (0..ROOM_TRIES).any(|_| {
+                self.reserve_files(missing) || {
+                    nap();
+                    false
+                }
+            });
         self.unreserve_files(if found { room.saturating_sub(files) } else { room });
         found
     }
