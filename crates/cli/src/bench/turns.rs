@@ -15,7 +15,7 @@ use crate::env::DEFAULT_MAX_NR;
 use crate::failure::Failure;
 
 /// No sample takes so long unless something hangs.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a process is told when it starts.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,7 +33,6 @@ type Answer = Result<Reading, String>;
 /// The process of one side, as the one who measures sees it.
 #[derive(Debug)]
 pub struct Turns {
-    pub side: Side,
     child: Child,
     orders: Option<ChildStdin>,
     answers: Receiver<String>,
@@ -53,7 +52,7 @@ impl Turns {
         }
         let mut child = command.stdout(Stdio::piped()).spawn().map_err(|e| e.to_string())?;
         let answers = lines_of(BufReader::new(child.stdout.take().expect("it is piped")).lines());
-        let mut turns = Turns { side, orders: child.stdin.take(), child, answers };
+        let mut turns = Turns { orders: child.stdin.take(), child, answers };
         turns.answer()?;
         Ok(turns)
     }

@@ -15,6 +15,7 @@ use super::super::goal::Goal;
 use super::super::ground::{BLOCK, Ground};
 use super::super::job::{Job, Reading, Row, Sampler, Unit, World};
 use super::super::request::{Buffers, Op, Request};
+use super::super::side::Side;
 use crate::failure::Failure;
 
 /// What is in flight.
@@ -43,6 +44,8 @@ const COUNTS: [usize; 3] = [1, 128, 4096];
 /// The note of a sample in which the same requests were waited for instead.
 const DRAIN: &str = "drain_ns";
 
+const BLOCKS: &str = "its io_submit blocks on an empty pipe";
+
 pub struct Destroy;
 
 impl Job for Destroy {
@@ -62,6 +65,7 @@ impl Job for Destroy {
         let calls = world.side.calls().expect("the row excludes the others");
         match shapes()[row] {
             None => Ok(Box::new(Empty { calls })),
+            Some((Kind::PipeRead, _)) if world.side == Side::Ours("inline") => Err(Failure::plain(BLOCKS)),
             Some((kind, count)) => Ok(Box::new(InFlight::new(calls, kind, count, &world.ground)?)),
         }
     }
@@ -88,8 +92,6 @@ fn row(shape: Option<(Kind, usize)>) -> Row {
         _ => row,
     }
 }
-
-const BLOCKS: &str = "its io_submit blocks on an empty pipe";
 
 struct Empty {
     calls: Calls,

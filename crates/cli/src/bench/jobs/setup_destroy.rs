@@ -33,8 +33,9 @@ impl Job for SetupDestroy {
     }
 
     fn rows(&self, _: &Ground) -> Vec<Row> {
-        let row = |name| Row::new(name, Unit::Nanoseconds).goal(Goal::Times(5000.0));
-        vec![row("over and over").goal(Goal::AtMost(5e3)), Row::new("after 30 ms of rest", Unit::Nanoseconds)]
+        let row = |name| Row::new(name, Unit::Nanoseconds);
+        let quick = row("over and over").goal(Goal::AtMost(5e3)).goal(Goal::Times(5000.0));
+        vec![quick, row("after 30 ms of rest")]
     }
 
     fn setup(&self, row: usize, world: &World) -> Result<Box<dyn Sampler>, Failure> {
