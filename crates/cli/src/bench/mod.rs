@@ -3,22 +3,25 @@
 //! Each side of a comparison lives in a process of its own (`turns`), and they take turns (`interleave`). A job is
 //! one file in `jobs`.
 
+mod blocks;
 mod calls;
 mod goal;
 mod ground;
 mod interleave;
 mod job;
 mod jobs;
+mod load;
 mod median;
 mod outcome;
 mod plot;
+mod queue;
 mod request;
 mod side;
 mod table;
 mod turns;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -107,8 +110,9 @@ pub fn run(args: &Args) -> Result<i32, Failure> {
     }
     let size = if args.quick { 16 << 20 } else { 256 << 20 };
     let files = Files::prepare(args.file.as_deref(), size, size / 4)?;
+    println!("{}\n", table::heading(&files.ground.found, args.rounds()));
     let outcome = measure(args, &files)?;
-    print!("{}", table::heading(&outcome));
+    print!("{}", table::load(&outcome));
     if let Some(file) = &args.json {
         let text = serde_json::to_string_pretty(&outcome).expect("only strings and numbers");
         write(file, &(text + "\n"))?;
@@ -120,18 +124,17 @@ pub fn run(args: &Args) -> Result<i32, Failure> {
     Ok(i32::from(wrong.into_iter().any(|side| !side.complaints.is_empty())))
 }
 
-fn write(file: &std::path::Path, text: &str) -> Result<(), Failure> {
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
     fs::write(file, text).map_err(|e| Failure::plain(format!("{}: {e}", file.display())))
 }
 
 fn measure(args: &Args, files: &Files) -> Result<Outcome, Failure> {
-    let uname = nix::sys::utsname::uname().map_err(Failure::plain)?;
     let load_before = load();
     let jobs = args.selected().map(|job| one_job(job, args, files)).collect();
     Ok(Outcome {
         uaio: env!("CARGO_PKG_VERSION"),
-        kernel: uname.release().to_string_lossy().into(),
-        processors: std::thread::available_parallelism().map_or(1, usize::from),
+        kernel: table::kernel(),
+        processors: table::processors(),
         load_before,
         load_after: load(),
         file: files.ground.found.clone(),

@@ -12,18 +12,33 @@ use crate::units::duration;
 /// Characters of the longest bar.
 const BAR: usize = 12;
 
-/// Where it was measured.
-pub fn heading(outcome: &Outcome) -> String {
-    let Outcome { kernel, processors, file, pairs, load_before, load_after, .. } = outcome;
-    let load = format!("load {load_before:.1} before, {load_after:.1} after");
-    let busy = if load_before.max(*load_after) > *processors as f64 { " (busy: intervals are wide)" } else { "" };
-    format!("Linux {kernel}, {processors} processors, {file}; {load}{busy}\nup to {pairs} samples each, all sides in turn\n")
+/// Where it is measured.
+pub fn heading(file: &str, pairs: usize) -> String {
+    let (kernel, processors) = (kernel(), processors());
+    format!("Linux {kernel}, {processors} processors, {file}; up to {pairs} samples each, all sides in turn")
+}
+
+/// The kernel's release.
+pub fn kernel() -> String {
+    nix::sys::utsname::uname().map_or_else(|_| "?".into(), |names| names.release().to_string_lossy().into())
+}
+
+/// Processors that we may use.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How busy the machine was with other things.
+pub fn load(outcome: &Outcome) -> String {
+    let Outcome { load_before: before, load_after: after, processors, .. } = outcome;
+    let busy = if *before > *processors as f64 { ": busy, so intervals are wide" } else { "" };
+    format!("load {before:.1} before, {after:.1} after{busy}\n")
 }
 
 /// One job.
 pub fn job(outcome: &JobOutcome) -> String {
     let mut table = plain_table();
-    table.set_header(["", "", "median", "95 % interval", "", "times kernel", "CPU each", "goal", ""]);
+    table.set_header(["", "", "median", "95 % interval", "", "times kernel", "CPU each", "goal", "verdict"]);
     for row in &outcome.rows {
         for (i, side) in row.sides.iter().enumerate() {
             let name = if i == 0 { row.row.as_str() } else { "" };
@@ -32,7 +47,7 @@ pub fn job(outcome: &JobOutcome) -> String {
             }
         }
     }
-    for column in table.column_iter_mut().skip(2).take(2).chain([]) {
+    for column in table.column_iter_mut().skip(2).take(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let remarks: String = outcome.rows.iter().flat_map(remarks).collect();
@@ -41,19 +56,16 @@ pub fn job(outcome: &JobOutcome) -> String {
 
 /// One line, or one for each goal.
 fn lines(name: &str, row: &RowOutcome, side: &SideOutcome) -> Vec<[String; 9]> {
-    let Some(m) = side.median else {
-        let [empty, also] = [String::new(), String::new()];
-        let why = ["-".into(), empty, also, String::new(), String::new(), String::new(), String::new()];
-        let [a, b, c, d, e, f, g] = why;
-        return vec![[name.into(), side.label.clone(), a, b, c, d, e, f, g]];
-    };
-    let interval = format!("{} .. {}", figure(m.low, row.unit), figure(m.high, row.unit));
-    let cpu = side.notes.get(CPU).map_or(String::new(), |m| duration(m.median));
-    let times = side.times.map_or(String::new(), times);
+    let mut first = [const { String::new() }; 9];
+    (first[0], first[1], first[2]) = (name.into(), side.label.clone(), "-".into());
+    let Some(m) = side.median else { return vec![first] };
+    first[2] = figure(m.median, row.unit);
+    first[3] = format!("{} .. {}", figure(m.low, row.unit), figure(m.high, row.unit));
+    first[4] = bar(row, m);
+    first[5] = side.times.map_or(String::new(), times);
+    first[6] = side.notes.get(CPU).map_or(String::new(), |m| duration(m.median));
     let mut goals = side.goals.iter().map(|goal| (goal.goal.clone(), goal.words.to_string()));
-    let (goal, verdict) = goals.next().unwrap_or_default();
-    let value = figure(m.median, row.unit);
-    let first = [name.into(), side.label.clone(), value, interval, bar(row, m), times, cpu, goal, verdict];
+    (first[7], first[8]) = goals.next().unwrap_or_default();
     let more = goals.map(|(goal, verdict)| {
         let mut line = [const { String::new() }; 9];
         (line[7], line[8]) = (goal, verdict);
@@ -85,18 +97,23 @@ fn remarks(row: &RowOutcome) -> Vec<String> {
     let complaints = row.sides.iter().flat_map(|side| {
         side.complaints.iter().map(|complaint| format!("  WRONG {}, {}: {complaint}\n", row.row, side.label))
     });
-    let notes = row.sides.iter().filter_map(|side| noted(row, side));
-    missing.chain(complaints).chain(notes).collect()
+    missing.chain(complaints).chain(noted(row)).collect()
 }
 
-/// The other figures of a side: names end in their unit.
-fn noted(row: &RowOutcome, side: &SideOutcome) -> Option<String> {
-    let notes = side.notes.iter().filter_map(|(name, m)| {
-        let name = name.strip_suffix("_ns").filter(|_| name != CPU)?;
-        Some(format!("{} {}", name.replace('_', " "), figure(m.median, Unit::Nanoseconds)))
+/// The other figures of a row: names end in their unit.
+fn noted(row: &RowOutcome) -> Vec<String> {
+    let mut names: Vec<&String> = row.sides.iter().flat_map(|side| side.notes.keys()).collect();
+    names.sort();
+    names.dedup();
+    let lines = names.into_iter().filter(|name| *name != CPU).map(|name| {
+        let sides = row.sides.iter().filter_map(|side| {
+            let median = side.notes.get(name)?.median;
+            Some(format!("{} {}", side.label, figure(median, Unit::Nanoseconds)))
+        });
+        let sides: Vec<String> = sides.collect();
+        format!("  {}, {}: {}\n", row.row, name.trim_end_matches("_ns").replace('_', " "), sides.join(", "))
     });
-    let notes: Vec<String> = notes.collect();
-    (!notes.is_empty()).then(|| format!("  {}, {}: {}\n", row.row, side.label, notes.join(", ")))
+    lines.collect()
 }
 
 #[cfg(test)]

@@ -106,7 +106,12 @@ pub fn serve(task: &str, jobs: &[&'static dyn Job]) -> Result<i32, Failure> {
     };
     reply(&Ok(Reading::default()));
     for _ in io::stdin().lines().map_while(Result::ok) {
-        reply(&sampler.sample().map_err(|why| why.message));
+        let answer = sampler.sample().map_err(|why| why.message);
+        if reply(&answer) != 0 || answer.is_err() {
+            // It may have requests in flight, and their buffers must stay.
+            std::mem::forget(sampler);
+            return Ok(1);
+        }
     }
     Ok(0)
 }
