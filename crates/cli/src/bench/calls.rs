@@ -4,7 +4,7 @@
 use std::ptr;
 
 use syscalls::{Errno, Sysno, syscall};
-use uaio::abi::{Iocb, IoEvent, Timespec};
+use uaio::abi::{IoEvent, Iocb, Timespec};
 use uaio::entry;
 
 use crate::failure::Failure;

@@ -98,7 +98,8 @@ fn directory(path: Option<&Path>) -> Result<PathBuf, Failure> {
         return Ok(dir.into());
     }
     let candidates = [".".into(), std::env::temp_dir(), "/var/tmp".into()];
-    let found = candidates.into_iter().find(|dir: &PathBuf| is_on_a_device(dir) && tempfile::tempfile_in(dir).is_ok());
+    let found =
+        candidates.into_iter().find(|dir: &PathBuf| is_on_a_device(dir) && tempfile::tempfile_in(dir).is_ok());
     found.ok_or_else(|| Failure::plain("neither . nor TMPDIR nor /var/tmp is on a disk; name one by --file"))
 }
 

@@ -37,7 +37,8 @@ pub fn measure(
     plan: Plan<'_>,
     mut tick: impl FnMut(usize, usize),
 ) -> Vec<Series> {
-    let mut series: Vec<Series> = plan.sides.iter().map(|side| Series::new(*side, row)).collect();
+    let sides = plan.sides.iter().filter(|side| row.concerns(**side));
+    let mut series: Vec<Series> = sides.map(|side| Series::new(*side, row)).collect();
     let task = |side: Side| Task {
         job: job.name().into(),
         row: number,

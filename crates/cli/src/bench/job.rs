@@ -71,13 +71,14 @@ impl Row {
         self
     }
 
-    /// Why `side` has no part in this row.
+    /// Whether `side` has calls for this at all.
+    pub fn concerns(&self, side: Side) -> bool {
+        self.others || side.calls().is_some()
+    }
+
+    /// Why `side`, which has such calls, is not measured.
     pub fn excludes(&self, side: Side) -> Option<&'static str> {
-        match side {
-            Side::Kernel => self.without_kernel,
-            Side::Ours(_) => None,
-            Side::IoUring | Side::Posix => (!self.others).then_some("has no such call"),
-        }
+        self.without_kernel.filter(|_| side == Side::Kernel)
     }
 }
 

@@ -27,7 +27,11 @@ impl Shape {
 
     /// "qd16, batch 16".
     pub fn name(self) -> String {
-        if self.batch == 1 { format!("qd{}", self.depth) } else { format!("qd{}, batch {}", self.depth, self.batch) }
+        if self.batch == 1 {
+            format!("qd{}", self.depth)
+        } else {
+            format!("qd{}, batch {}", self.depth, self.batch)
+        }
     }
 }
 

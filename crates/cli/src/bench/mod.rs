@@ -17,6 +17,7 @@ mod plot;
 mod queue;
 mod request;
 mod side;
+mod summary;
 mod table;
 mod turns;
 
@@ -112,7 +113,7 @@ pub fn run(args: &Args) -> Result<i32, Failure> {
     let files = Files::prepare(args.file.as_deref(), size, size / 4)?;
     println!("{}\n", table::heading(&files.ground.found, args.rounds()));
     let outcome = measure(args, &files)?;
-    print!("{}", table::load(&outcome));
+    print!("{}{}", summary::goals(&outcome, &args.sides()), table::load(&outcome));
     if let Some(file) = &args.json {
         let text = serde_json::to_string_pretty(&outcome).expect("only strings and numbers");
         write(file, &(text + "\n"))?;
@@ -148,7 +149,8 @@ fn one_job(job: &dyn Job, args: &Args, files: &Files) -> JobOutcome {
     let sides = args.sides();
     let rows = job.rows(&files.ground);
     let patience = Duration::from_secs(if args.quick { 2 } else { 12 });
-    let plan = Plan { sides: &sides, rounds: args.rounds(), slice: if args.quick { 0.005 } else { 0.03 }, patience };
+    let plan =
+        Plan { sides: &sides, rounds: args.rounds(), slice: if args.quick { 0.005 } else { 0.03 }, patience };
     let bar = progress(rows.len() * plan.rounds);
     let mut outcomes = Vec::new();
     for (number, row) in rows.iter().enumerate() {

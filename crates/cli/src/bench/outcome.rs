@@ -62,6 +62,9 @@ pub struct GoalOutcome {
     pub verdict: Verdict,
     #[serde(skip)]
     pub words: &'static str,
+    /// Whether it is about the ratio, not about the figure.
+    #[serde(skip)]
+    pub of_ratio: bool,
 }
 
 impl RowOutcome {
@@ -129,7 +132,8 @@ fn judge(row: &Row, readings: &[Reading], times: &[f64], cpu: &[f64]) -> Vec<Goa
     let judged = row.goals.iter().map(|goal| {
         let note = if let Goal::Beyond(name, _) = goal { noted(readings, name) } else { vec![] };
         let verdict = goal.judge(Evidence { values: &values, times, cpu, note: &note });
-        GoalOutcome { goal: goal.describe(row.unit), verdict, words: verdict.words(goal) }
+        let of_ratio = matches!(goal, Goal::Times(_) | Goal::NotSlower);
+        GoalOutcome { goal: goal.describe(row.unit), verdict, words: verdict.words(goal), of_ratio }
     });
     judged.collect()
 }
@@ -150,6 +154,21 @@ fn distinct(readings: &[Reading]) -> Vec<String> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+
+    impl Outcome {
+        pub fn empty() -> Outcome {
+            Outcome {
+                uaio: "0",
+                kernel: "6".into(),
+                processors: 2,
+                load_before: 0.0,
+                load_after: 0.0,
+                file: "ext4".into(),
+                pairs: 21,
+                jobs: vec![],
+            }
+        }
+    }
 
     pub fn series(side: Side, value: f64, cpu: f64) -> Series {
         let reading = Reading::of(value).note(CPU, cpu);
@@ -175,7 +194,8 @@ pub mod tests {
         let alone = RowOutcome::of(&row, &[missing, series(Side::Ours("uring"), 1.0, 1.0)]);
         assert_eq!(alone.sides[0].not_measured.as_deref(), Some("io_setup: ENOSYS"));
         assert_eq!((alone.sides[1].times, alone.sides[1].goals[0].verdict), (None, Verdict::NoKernel));
-        let negative = RowOutcome::of(&row, &[series(Side::Kernel, 5.0, 1.0), series(Side::Ours("uring"), -1.0, 1.0)]);
+        let negative =
+            RowOutcome::of(&row, &[series(Side::Kernel, 5.0, 1.0), series(Side::Ours("uring"), -1.0, 1.0)]);
         assert!(negative.sides[1].times.is_none());
     }
 }

@@ -123,16 +123,8 @@ mod tests {
     fn a_bar_for_each_ratio() {
         let both = [series(Side::Kernel, 100.0, 1.0), series(Side::Ours("uring"), 150.0, 1.0)];
         let rows = vec![RowOutcome::of(&Row::new("a<b", Unit::PerSecond), &both)];
-        let outcome = Outcome {
-            uaio: "0",
-            kernel: "6".into(),
-            processors: 2,
-            load_before: 0.0,
-            load_after: 0.0,
-            file: "ext4".into(),
-            pairs: 21,
-            jobs: vec![JobOutcome { job: "j", what: "w", rows }],
-        };
+        let mut outcome = Outcome::empty();
+        outcome.jobs = vec![JobOutcome { job: "j", what: "w", rows }];
         let text = svg(&outcome);
         assert!(text.contains("j: a&lt;b") && text.contains(">1.50x<") && text.contains("uaio uring"), "{text}");
         assert_eq!(text.matches("<rect").count(), 2);

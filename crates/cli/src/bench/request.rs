@@ -37,7 +37,8 @@ impl Request {
             resfd: resfd.unwrap_or(0) as u32,
             ..Iocb::default()
         };
-        let moved = Iocb { buf: self.buffer as u64, nbytes: self.len as u64, offset: self.offset as i64, ..common };
+        let moved =
+            Iocb { buf: self.buffer as u64, nbytes: self.len as u64, offset: self.offset as i64, ..common };
         match self.op {
             Op::Read => Iocb { opcode: IOCB_CMD_PREAD, ..moved },
             Op::Write => Iocb { opcode: IOCB_CMD_PWRITE, ..moved },

@@ -64,7 +64,9 @@ impl Ends {
                 waitpid(child, None).map_err(Failure::plain)?;
                 let ended = now();
                 let mut began = [0; 8];
-                File::from(reader).read_exact(&mut began).map_err(|_| Failure::plain("it could not use a context"))?;
+                File::from(reader)
+                    .read_exact(&mut began)
+                    .map_err(|_| Failure::plain("it could not use a context"))?;
                 Ok((ended - i64::from_ne_bytes(began)) as f64)
             }
         }
