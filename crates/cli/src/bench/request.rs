@@ -47,13 +47,16 @@ impl Request {
         }
     }
 
-    /// What a good completion says.
-    pub fn expected(&self) -> i64 {
-        match self.op {
+    /// What a good completion says, if `result` is not good.
+    pub fn misses(&self, result: i64) -> Option<i64> {
+        let expected = match self.op {
             Op::Read | Op::Write => self.len as i64,
             Op::Fsync => 0,
+            // The kernel's AIO may report more than was asked for.
+            Op::Poll if result > 0 && result & i64::from(libc::POLLIN) != 0 => result,
             Op::Poll => i64::from(libc::POLLIN),
-        }
+        };
+        (result != expected).then_some(expected)
     }
 }
 
@@ -73,5 +76,18 @@ impl Buffers {
     /// Buffer number `i`.
     pub fn at(&mut self, i: usize) -> *mut u8 {
         self.0[i].0.as_mut_ptr()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_completions() {
+        let of = |op| Request { tag: 0, op, fd: 0, buffer: std::ptr::null_mut(), len: 512, offset: 0 };
+        assert_eq!([512, 100, -5].map(|res| of(Op::Read).misses(res)), [None, Some(512), Some(512)]);
+        assert_eq!([1, 0x41, 0, -125].map(|res| of(Op::Poll).misses(res).is_none()), [true, true, false, false]);
+        assert_eq!(of(Op::Fsync).misses(0), None);
     }
 }
