@@ -50,7 +50,11 @@ impl Files {
         if data < 64 * BLOCK as u64 {
             return Err(Failure::plain("the file is too small: at least 256 KiB"));
         }
-        let (found, zram) = describe(existing.unwrap_or(&dir));
+        let (mut found, zram) = describe(existing.unwrap_or(&dir));
+        let (writes, _) = describe(&dir);
+        if writes != found {
+            found = format!("reads of {found}, writes to {writes}");
+        }
         let ground = Ground {
             data: name(&data_file),
             data_blocks: data / BLOCK as u64,
