@@ -13,7 +13,7 @@ pub enum Goal {
     Times(f64),
     /// The kernel is not shown to be faster.
     NotSlower,
-    /// No more processor time per request than the kernel's, as far as can be shown.
+    /// No more processor time per request than the kernel's is shown.
     NotDearer,
     /// The figure itself, in the row's unit.
     AtMost(f64),
@@ -54,37 +54,57 @@ impl Goal {
             Goal::Times(times) if times >= 10.0 => format!("≥ {times:.0}x"),
             Goal::Times(times) => format!("≥ {times:.2}x"),
             Goal::NotSlower => "not shown slower".into(),
-            Goal::NotDearer => "no more CPU".into(),
+            Goal::NotDearer => "not shown dearer (CPU)".into(),
             Goal::AtMost(limit) => format!("≤ {}", figure(limit, unit)),
-            Goal::Beyond(_, limit) => format!("≤ device + {}", figure(limit, unit)),
+            Goal::Beyond(_, limit) => format!("≤ drain + {}", figure(limit, unit)),
         }
     }
 
-    /// Holds it against what was measured.
-    pub fn judge(&self, evidence: Evidence<'_>) -> Verdict {
+    /// The figures that it is about: ratios where [`Goal::is_of_ratio`], else in the row's unit.
+    pub fn figures(&self, evidence: Evidence<'_>) -> Vec<f64> {
         let Evidence { values, times, cpu, note } = evidence;
-        match *self {
-            Goal::Times(goal) => at_least(times, goal),
-            Goal::NotSlower => not_beyond(times, |m| m.high < 1.0),
-            Goal::NotDearer => not_beyond(cpu, |m| m.low > 1.0),
-            Goal::AtMost(limit) => at_most(values, limit),
-            Goal::Beyond(_, limit) => {
-                let beyond: Vec<f64> = values.iter().zip(note).map(|(value, note)| value - note).collect();
-                at_most(&beyond, limit)
-            }
+        match self {
+            Goal::Times(_) | Goal::NotSlower => times.to_vec(),
+            Goal::NotDearer => cpu.to_vec(),
+            Goal::AtMost(_) => values.to_vec(),
+            Goal::Beyond(..) => values.iter().zip(note).map(|(value, note)| value - note).collect(),
+        }
+    }
+
+    /// Whether it compares with the kernel.
+    pub fn is_of_ratio(&self) -> bool {
+        matches!(self, Goal::Times(_) | Goal::NotSlower | Goal::NotDearer)
+    }
+
+    /// Holds it against its figures.
+    pub fn judge(&self, figures: &[f64]) -> Verdict {
+        let m = match figures.len() {
+            0 => return Verdict::NoKernel,
+            n if n < SAMPLES_MIN => return Verdict::TooFew,
+            _ => Median::of(figures),
+        };
+        let (reached, missed) = match *self {
+            Goal::Times(goal) => (m.low >= goal, m.high < goal),
+            Goal::NotSlower => (m.high >= 1.0, m.high < 1.0),
+            Goal::NotDearer => (m.low <= 1.0, m.low > 1.0),
+            Goal::AtMost(limit) | Goal::Beyond(_, limit) => (m.high <= limit, m.low > limit),
+        };
+        match (reached, missed) {
+            (true, _) => Verdict::Reached,
+            (_, true) => Verdict::Missed,
+            _ => Verdict::NotShown,
         }
     }
 }
 
 impl Verdict {
-    pub fn words(self, goal: &Goal) -> &'static str {
-        match (self, goal) {
-            (Verdict::Reached, Goal::NotSlower | Goal::NotDearer) => "so it is",
-            (Verdict::Reached, _) => "reached",
-            (Verdict::Missed, _) => "MISSED",
-            (Verdict::NotShown, _) => "not shown",
-            (Verdict::TooFew, _) => "too few samples",
-            (Verdict::NoKernel, _) => "no kernel AIO",
+    pub fn words(self) -> &'static str {
+        match self {
+            Verdict::Reached => "reached",
+            Verdict::Missed => "MISSED",
+            Verdict::NotShown => "not shown",
+            Verdict::TooFew => "too few samples",
+            Verdict::NoKernel => "no kernel AIO",
         }
     }
 }
@@ -101,41 +121,6 @@ pub fn figure(value: f64, unit: Unit) -> String {
     }
 }
 
-/// The interval of a claim, or why there is none.
-fn claim(samples: &[f64]) -> Result<Median, Verdict> {
-    match samples.len() {
-        0 => Err(Verdict::NoKernel),
-        n if n < SAMPLES_MIN => Err(Verdict::TooFew),
-        _ => Ok(Median::of(samples)),
-    }
-}
-
-fn at_least(samples: &[f64], goal: f64) -> Verdict {
-    match claim(samples) {
-        Err(why) => why,
-        Ok(m) if m.low >= goal => Verdict::Reached,
-        Ok(m) if m.high < goal => Verdict::Missed,
-        Ok(_) => Verdict::NotShown,
-    }
-}
-
-fn at_most(samples: &[f64], limit: f64) -> Verdict {
-    match claim(samples) {
-        Err(why) => why,
-        Ok(m) if m.high <= limit => Verdict::Reached,
-        Ok(m) if m.low > limit => Verdict::Missed,
-        Ok(_) => Verdict::NotShown,
-    }
-}
-
-fn not_beyond(samples: &[f64], shown: impl Fn(Median) -> bool) -> Verdict {
-    match claim(samples) {
-        Err(why) => why,
-        Ok(m) if shown(m) => Verdict::Missed,
-        Ok(_) => Verdict::Reached,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +131,7 @@ mod tests {
     }
 
     fn judged(goal: Goal, samples: &[f64]) -> Verdict {
-        goal.judge(Evidence { values: samples, times: samples, cpu: samples, note: &[1.0; 21] })
+        goal.judge(&goal.figures(Evidence { values: samples, times: samples, cpu: samples, note: &[1.0; 21] }))
     }
 
     #[test]

@@ -60,11 +60,9 @@ pub struct SideOutcome {
 pub struct GoalOutcome {
     pub goal: String,
     pub verdict: Verdict,
-    #[serde(skip)]
-    pub words: &'static str,
-    /// Whether it is about the ratio, not about the figure.
-    #[serde(skip)]
-    pub of_ratio: bool,
+    /// What the goal is about: a ratio to the kernel, or a figure in the row's unit.
+    pub figure: Option<Median>,
+    pub is_ratio: bool,
 }
 
 impl RowOutcome {
@@ -131,9 +129,13 @@ fn judge(row: &Row, readings: &[Reading], times: &[f64], cpu: &[f64]) -> Vec<Goa
     let values: Vec<f64> = readings.iter().map(|r| r.value).collect();
     let judged = row.goals.iter().map(|goal| {
         let note = if let Goal::Beyond(name, _) = goal { noted(readings, name) } else { vec![] };
-        let verdict = goal.judge(Evidence { values: &values, times, cpu, note: &note });
-        let of_ratio = matches!(goal, Goal::Times(_) | Goal::NotSlower);
-        GoalOutcome { goal: goal.describe(row.unit), verdict, words: verdict.words(goal), of_ratio }
+        let figures = goal.figures(Evidence { values: &values, times, cpu, note: &note });
+        GoalOutcome {
+            goal: goal.describe(row.unit),
+            verdict: goal.judge(&figures),
+            figure: median(&figures),
+            is_ratio: goal.is_of_ratio(),
+        }
     });
     judged.collect()
 }
