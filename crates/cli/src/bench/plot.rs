@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use super::outcome::{Outcome, SideOutcome};
 
-const WIDTH: f64 = 900.0;
+const WIDTH: f64 = 960.0;
 /// Where bars begin and end.
-const LEFT: f64 = 260.0;
-const RIGHT: f64 = 820.0;
+const LEFT: f64 = 320.0;
+const RIGHT: f64 = 880.0;
 const LINE: f64 = 15.0;
 const COLOURS: [&str; 5] = ["#1b6ca8", "#3ba272", "#e08e0b", "#8a8f98", "#b0605f"];
 
