@@ -1,0 +1,26 @@
+//! Where ours may differ from the kernel: one function for each entry of docs/decisions.md that shows here.
+//!
+//! * A1, A2: what waits does not block io_submit. The world compares events and contents after all that must end
+//!   has ended; a read that would block gets its data from a second thread meanwhile (`world::feeder`).
+//! * A4: the memory of a destroyed context's ring is never looked at (`world::ring`).
+//! * A6: no plan forges a tail, grows a ring or uses MADV_REMOVE.
+//! * A10: the second thread never breaks a pipe on which a write waits.
+
+use crate::calls::Side;
+
+const POLLERR: u64 = 0x8;
+const POLLHUP: u64 = 0x10;
+
+/// A3: the result of a POLL that was woken later: the kernel's is the waker's whole mask.
+pub fn poll_result(res: i64, mask: u64) -> i64 {
+    if res <= 0 { res } else { (res as u64 & (mask | POLLERR | POLLHUP)) as i64 }
+}
+
+/// B1, B6: descriptors of ours in the program's table: the socket that files are sent over, and the timers that
+/// io_pgetevents sleeps on, one for each thread that sleeps at once. They sit at the upper end of the table.
+pub fn is_librarys_own(side: Side, fd: i32, link: &str) -> bool {
+    side != Side::Kernel && fd >= FIRST_OWN && (link.starts_with("socket:") || link.contains("[timerfd]"))
+}
+
+/// Below this no descriptor is ours.
+const FIRST_OWN: i32 = 600;
