@@ -26,6 +26,8 @@ impl Child {
         std::fs::create_dir_all(dir).expect("a directory for the sequence");
         record.clear();
         let process = sys::start_child(|| {
+            // What other jobs have open at this moment.
+            sys::close_from(3);
             sys::stay_on_cpu(cpu);
             side.select();
             World::new(side, record, dir).perform(plan);

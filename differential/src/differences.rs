@@ -16,6 +16,12 @@ pub fn poll_result(res: i64, mask: u64) -> i64 {
     if res <= 0 { res } else { (res as u64 & (mask | POLLERR | POLLHUP)) as i64 }
 }
 
+/// A14: a thread that waited when its context was destroyed gets EINVAL; the kernel's takes what is there, if anything.
+pub fn waiter_of_destroyed(got: isize, alive: bool, wanted: usize) -> isize {
+    let gave_something = got > 0 && got <= wanted as isize;
+    if !alive && gave_something { -(libc::EINVAL as isize) } else { got }
+}
+
 /// B1, B6: descriptors of ours in the program's table: the socket that files are sent over, and the timers that
 /// io_pgetevents sleeps on, one for each thread that sleeps at once. They sit at the upper end of the table.
 pub fn is_librarys_own(side: Side, fd: i32, link: &str) -> bool {

@@ -357,3 +357,9 @@ pub fn wait_until(child: i32, end: std::time::Instant) -> Option<i32> {
     let status = wait_for(child);
     ended.then_some(status)
 }
+
+/// Closes every descriptor from `first` on.
+pub fn close_from(first: u32) {
+    // SAFETY: called in a child that uses none of them.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+}

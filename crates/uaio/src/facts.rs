@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::abi::Iovec;
 use crate::abi::{RWF_APPEND, RWF_NOAPPEND, RWF_NOWAIT};
 use crate::errno::{Errno, Result};
+use crate::os::epoll::Epoll;
 use crate::os::file;
 
 /// Kinds of files that differ in how requests on them are executed.
@@ -86,9 +87,9 @@ impl Facts {
         self.rdev != 0 || !matches!(self.kind, Kind::Stream)
     }
 
-    /// The master side of a pseudo-terminal, which polls more than one queue.
-    pub(crate) fn is_pty_master(&self) -> bool {
-        self.kind == Kind::Stream && self.rdev == libc::makedev(5, 2)
+    /// A terminal, or the master side of one.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.kind == Kind::Stream && self.rdev != 0 && file::is_terminal(self.fd)
     }
 
     /// Whether the file takes RWF_NOWAIT, so that the kernel can start a request on it without waiting.
@@ -136,6 +137,20 @@ impl Facts {
             })
     }
 
+    /// Whether a POLL that is not ready may wait: on a file with one queue of waiters. Files without a poll method
+    /// have none; terminals, and pipes that are open for both directions, have two.
+    pub(crate) fn has_one_queue(&self) -> bool {
+        match self.kind {
+            Kind::Directory | Kind::Block => false,
+            Kind::Regular => self.pseudo() && probe_poll(self.fd),
+            Kind::Stream if self.rdev != 0 => {
+                remembered(&POLL, self.rdev, || probe_poll(self.fd) && !self.is_terminal())
+            }
+            Kind::Stream => self.is_socket || !(self.can_read() && self.can_write()),
+            Kind::Anonymous => true,
+        }
+    }
+
     /// Whether fsync is defined for the file at all.
     pub(crate) fn can_sync(&self) -> bool {
         match self.kind {
@@ -160,6 +175,11 @@ fn probe_iterator(fd: i32, write: bool) -> bool {
     refusal != Err(Errno::EOPNOTSUPP) && nothing.is_ok()
 }
 
+/// epoll refuses files without a poll method.
+fn probe_poll(fd: i32) -> bool {
+    Epoll::new().and_then(|epoll| epoll.add(fd, 0, 0)) != Err(Errno::EPERM)
+}
+
 /// EBADF when `fd` is not open, EINVAL when it is no eventfd.
 pub(crate) fn check_eventfd(fd: i32) -> Result<()> {
     file::status_flags(fd)?;
@@ -178,6 +198,7 @@ fn looks_like_eventfd(fd: i32) -> bool {
 type Memory = [AtomicU64; 64];
 static NOWAIT: Memory = [const { AtomicU64::new(0) }; 64];
 static ITERATOR: Memory = [const { AtomicU64::new(0) }; 64];
+static POLL: Memory = [const { AtomicU64::new(0) }; 64];
 static PSEUDO_FS: Memory = [const { AtomicU64::new(0) }; 64];
 
 fn remembered(memory: &Memory, key: u64, probe: impl FnOnce() -> bool) -> bool {

@@ -82,7 +82,7 @@ impl Request {
         match op {
             Op::Read | Op::Write => request.check_rw(iocb, facts)?,
             Op::Fsync | Op::Fdatasync => check_sync(iocb, facts)?,
-            Op::Poll => check_poll(iocb, facts)?,
+            Op::Poll => check_poll(iocb)?,
         }
         Ok(request)
     }
@@ -290,7 +290,8 @@ fn check_rw_flags(flags: u32, write: bool, facts: &Facts) -> Result<()> {
     if flags & RWF_APPEND != 0 && flags & RWF_NOAPPEND != 0 {
         return Err(Errno::EINVAL);
     }
-    if flags & RWF_NOWAIT != 0 && matches!(facts.kind, Kind::Regular | Kind::Block) && !facts.nowait() {
+    let disk = matches!(facts.kind, Kind::Regular | Kind::Block);
+    if flags & RWF_NOWAIT != 0 && (disk && !facts.nowait() || facts.is_terminal()) {
         return Err(Errno::EOPNOTSUPP);
     }
     if flags & RWF_ATOMIC != 0 && !write {
@@ -306,7 +307,7 @@ fn check_sync(iocb: &Iocb, facts: &Facts) -> Result<()> {
     Ok(())
 }
 
-fn check_poll(iocb: &Iocb, facts: &Facts) -> Result<()> {
+fn check_poll(iocb: &Iocb) -> Result<()> {
     let extra = iocb.offset != 0 || iocb.nbytes != 0 || iocb.rw_flags != 0;
-    if extra || iocb.buf > 0xffff || facts.is_pty_master() { Err(Errno::EINVAL) } else { Ok(()) }
+    if extra || iocb.buf > 0xffff { Err(Errno::EINVAL) } else { Ok(()) }
 }

@@ -13,8 +13,10 @@ pub enum Ring {
     ReadOnly,
     /// Neither calls nor the program can read it.
     NoAccess,
-    /// Unmapped, replaced, or destroyed.
+    /// Unmapped, or destroyed.
     Gone,
+    /// Other memory lies where it was.
+    Replaced,
 }
 
 /// A request that must end by itself.

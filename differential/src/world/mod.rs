@@ -161,6 +161,8 @@ impl World {
     fn id(&self, ctx: Ctx) -> usize {
         match ctx {
             Ctx::N(n) => match self.contexts.get(n as usize) {
+                // A6: what other calls than io_destroy say to it.
+                Some(context) if context.ring == Ring::Replaced => self.memory.elsewhere(),
                 Some(context) if context.alive || context.only_one => context.id,
                 _ => self.memory.elsewhere(),
             },
@@ -219,14 +221,18 @@ impl World {
     fn forget_old_addresses(&mut self) {
         for context in &mut self.contexts {
             context.only_one = false;
-            context.alive &= context.ring != Ring::Gone;
+            context.alive &= !matches!(context.ring, Ring::Gone | Ring::Replaced);
         }
     }
 
     fn destroy(&mut self, ctx: Ctx) {
-        let id = self.id(ctx);
+        let mut id = self.id(ctx);
         if let Ctx::N(n) = ctx {
-            self.before_destroy(n as usize % CONTEXTS);
+            let n = n as usize % CONTEXTS;
+            self.before_destroy(n);
+            if self.contexts[n].ring == Ring::Replaced {
+                id = self.contexts[n].id;
+            }
         }
         let answer = self.side.io_destroy(id);
         self.line(&format!("io_destroy = {answer}"));

@@ -3,7 +3,8 @@
 use super::World;
 use super::context::Ring;
 use super::memory::EVENTS;
-use crate::plan::{Ctx, Data, Entry, Req, Step};
+use crate::differences;
+use crate::plan::{Bad, Buf, Ctx, Data, Entry, Req, Step};
 use crate::sys;
 
 impl World {
@@ -68,6 +69,7 @@ impl World {
         self.make_up(n, count);
         self.quiet = false;
         let got = waiter.join().expect("the waiter panicked");
+        let got = differences::waiter_of_destroyed(got, self.contexts[n].alive, count);
         self.line(&format!("the waiter got {got}"));
         self.take(n, into, usize::try_from(got).unwrap_or(0));
     }
@@ -75,11 +77,11 @@ impl World {
     /// Sees to it that a waiter for `count` events ends.
     fn make_up(&mut self, n: usize, count: usize) {
         let context = &self.contexts[n];
-        if !context.alive || context.ring == Ring::Gone {
+        if !context.answers() {
             return;
         }
         let missing = count.saturating_sub(context.due);
-        let req = Req { data: Data::At(crate::plan::Buf::Slot(9, 0)), ..Req::nothing() };
+        let req = Req { data: Data::At(Buf::Bad(Bad::Null)), ..Req::nothing() };
         self.submit(Ctx::N(n as u8), &vec![Entry::Req(req); missing], None);
         self.check_room(n, count);
     }

@@ -5,7 +5,7 @@ use uaio::abi::{AioSigset, IoEvent, Timespec};
 use super::World;
 use super::memory::EVENTS;
 use crate::differences;
-use crate::plan::{Count, Ctx, Mask, Reap, Time};
+use crate::plan::{Bad, Count, Ctx, Mask, Reap, Time};
 use crate::sys;
 
 /// How long what must end may take, in steps of 50 microseconds.
@@ -153,7 +153,7 @@ impl World {
 /// Ends within two milliseconds.
 fn is_short(time: Time) -> bool {
     match time {
-        Time::Null | Time::Bad(crate::plan::Bad::ReadOnly) => false,
+        Time::Null | Time::Bad(Bad::ReadOnly | Bad::Null) => false,
         Time::Bad(_) => true,
         Time::Of(sec, nsec) => {
             let total = i128::from(sec) * 1_000_000_000 + i128::from(nsec);

@@ -21,7 +21,7 @@ impl World {
     pub(super) fn ring(&mut self, n: u8, op: RingOp) {
         let n = n as usize % self.contexts.len();
         let context = &self.contexts[n];
-        if !context.alive || context.foreign || context.ring == Ring::Gone {
+        if !context.alive || context.foreign || matches!(context.ring, Ring::Gone | Ring::Replaced) {
             return self.line("skipped: no ring");
         }
         let whole = context.ring == Ring::Whole;
@@ -85,7 +85,7 @@ impl World {
             Ring::ReadOnly | Ring::NoAccess => {
                 sys::protect(context.id, context.ring_bytes, sys::RW);
             }
-            Ring::Whole | Ring::Gone => return,
+            Ring::Whole | Ring::Gone | Ring::Replaced => return,
         }
         context.ring = Ring::Whole;
     }
@@ -96,10 +96,12 @@ impl World {
         let context = &mut self.contexts[n];
         if over {
             sys::map_over(context.id, context.ring_bytes);
+            // Zeros would be the id of the first context: the kernel would take them for its ring.
+            sys::fill(context.id, &[0xff; 32]);
         } else {
             sys::unmap(context.id, context.ring_bytes);
         }
-        context.ring = Ring::Gone;
+        context.ring = if over { Ring::Replaced } else { Ring::Gone };
     }
 
     fn move_ring(&mut self, n: usize) {

@@ -82,6 +82,13 @@ pub(crate) fn eventfd_add(fd: i32, count: u64) {
     }
 }
 
+/// Whether it is a terminal, or the master of one.
+pub(crate) fn is_terminal(fd: i32) -> bool {
+    let mut settings = [0u8; 64];
+    // SAFETY: writes a struct termios of the kernel's, 36 bytes (44 on some architectures).
+    unsafe { sys!(SYS_ioctl, fd, libc::TCGETS, settings.as_mut_ptr()) }.is_ok()
+}
+
 /// Closes a descriptor of ours.
 pub(crate) fn close(fd: i32) {
     // SAFETY: reads no memory; the callers own the descriptor.
