@@ -112,6 +112,20 @@ impl Facts {
         answer != Err(Errno::EOPNOTSUPP)
     }
 
+    /// Whether RWF_NOWAIT is not refused: the kernel's FMODE_NOWAIT, as far as it can be told from outside.
+    pub(crate) fn takes_nowait(&self) -> bool {
+        const XFS: i64 = 0x5846_5342;
+        match self.kind {
+            Kind::Regular | Kind::Block => self.nowait(),
+            Kind::Directory => file::file_system(self.fd) == Ok(XFS),
+            Kind::Anonymous => self.has_iterator(false),
+            Kind::Stream if self.rdev == 0 => true,
+            // null, zero, random, urandom.
+            Kind::Stream if libc::major(self.rdev) == 1 => matches!(libc::minor(self.rdev), 3 | 5 | 8 | 9),
+            Kind::Stream => !self.is_terminal(),
+        }
+    }
+
     /// Whether the file has the read or write method that AIO needs (`read_iter`, `write_iter`).
     pub(crate) fn has_iterator(&self, write: bool) -> bool {
         match self.kind {

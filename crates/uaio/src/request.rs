@@ -290,8 +290,11 @@ fn check_rw_flags(flags: u32, write: bool, facts: &Facts) -> Result<()> {
     if flags & RWF_APPEND != 0 && flags & RWF_NOAPPEND != 0 {
         return Err(Errno::EINVAL);
     }
+    if flags & RWF_NOWAIT != 0 && !facts.takes_nowait() {
+        return Err(Errno::EOPNOTSUPP);
+    }
     let disk = matches!(facts.kind, Kind::Regular | Kind::Block);
-    if flags & RWF_NOWAIT != 0 && (disk && !facts.nowait() || facts.is_terminal()) {
+    if flags & (RWF_ATOMIC | RWF_DONTCACHE) != 0 && !disk {
         return Err(Errno::EOPNOTSUPP);
     }
     if flags & RWF_ATOMIC != 0 && !write {

@@ -1,7 +1,6 @@
 //! Steps by somebody else: another thread, a forked child, this thread while another one waits.
 
 use super::World;
-use super::context::Ring;
 use super::memory::EVENTS;
 use crate::differences;
 use crate::plan::{Bad, Buf, Ctx, Data, Entry, Req, Step};
