@@ -192,9 +192,14 @@ impl Request {
 
     fn check_iovec(&mut self) -> Result<()> {
         let mut total = 0u64;
+        if self.iovec().iter().any(|piece| isize::try_from(piece.len).is_err()) {
+            return Err(Errno::EINVAL);
+        }
+        // An array of one is taken like a plain buffer: cut first, then judged.
+        let alone = self.count == 1;
         for piece in self.iovec_mut() {
-            if isize::try_from(piece.len).is_err() {
-                return Err(Errno::EINVAL);
+            if alone {
+                piece.len = (piece.len as u64).min(MAX_RW_COUNT) as usize;
             }
             check_range(piece.base as u64, piece.len as u64)?;
             piece.len = (piece.len as u64).min(MAX_RW_COUNT - total) as usize;

@@ -189,10 +189,6 @@ impl Submission {
         if request.offset == 0 || !facts.is_socket() {
             request.offset = if facts.has_positions() { request.offset } else { -1 };
         }
-        if facts.kind == Kind::Anonymous && request.left() == 0 {
-            // A read call for nothing succeeds without asking the file: these refuse whatever is less than a unit.
-            return Ok(Fate::Ended(Errno::EINVAL.negated() as i64));
-        }
         if request.rw_flags & RWF_NOWAIT != 0 {
             return run_flagged(request);
         }

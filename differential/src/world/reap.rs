@@ -86,7 +86,11 @@ impl World {
         let (min, nr) = self.counts(reap, there.unwrap_or(0));
         let waits = there.is_some_and(|there| min > there as i64) && min <= nr;
         let lets_through = reap.mask == Mask::LetsPendingThrough;
-        let time = if waits && !lets_through && !is_short(reap.time) { SHORT } else { reap.time };
+        let time = match reap.time {
+            _ if reap.early => Time::Null,
+            long if waits && !lets_through && !is_short(long) => SHORT,
+            time => time,
+        };
         let time = self.time(time);
         let into = reap.into.map_or(self.memory.events(), |bad| self.memory.bad(bad, 64));
         let set = self.sigset(reap.mask);

@@ -37,6 +37,9 @@ impl Engine for Inline {
 
 /// One transfer, or fsync, of what is left of `request`, on descriptor `fd`, with further RWF flags.
 pub(crate) fn attempt(request: &Request, fd: i32, flags: u32) -> Result<usize> {
+    if request.stream && request.want == 0 && matches!(request.op, Op::Read | Op::Write) {
+        return file::transfer_nothing(fd, request.op == Op::Write);
+    }
     let (iov, flags) = (request.iovec(), request.rw_flags | flags);
     let call = match request.op {
         Op::Read => file::readv,

@@ -44,6 +44,13 @@ pub(crate) unsafe fn writev(fd: i32, iov: *const Iovec, count: usize, offset: i6
     unsafe { sys!(SYS_pwritev2, fd, iov, count, offset, 0, flags) }
 }
 
+/// `read` or `write` of 0 bytes. Unlike `preadv2` and `pwritev2` these ask the file, as AIO does: a socket may be
+/// broken, an eventfd refuses it.
+pub(crate) fn transfer_nothing(fd: i32, write: bool) -> Result<usize> {
+    // SAFETY: no bytes.
+    unsafe { if write { sys!(SYS_write, fd, 0, 0) } else { sys!(SYS_read, fd, 0, 0) } }
+}
+
 /// `fsync`, or `fdatasync` when `data_only`.
 pub(crate) fn sync(fd: i32, data_only: bool) -> Result<usize> {
     // SAFETY: reads no memory.
