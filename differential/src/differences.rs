@@ -6,7 +6,10 @@
 //! * A6: no plan forges a tail, grows a ring or uses MADV_REMOVE.
 //! * A10: the second thread never breaks a pipe on which a write waits.
 
+use uaio::abi::RWF_NOWAIT;
+
 use crate::calls::Side;
+use crate::world::fds::Fd;
 
 const POLLERR: u64 = 0x8;
 const POLLHUP: u64 = 0x10;
@@ -20,6 +23,16 @@ pub fn poll_result(res: i64, mask: u64) -> i64 {
 pub fn waiter_of_destroyed(got: isize, alive: bool, wanted: usize) -> isize {
     let gave_something = got > 0 && got <= wanted as isize;
     if !alive && gave_something { -(libc::EINVAL as isize) } else { got }
+}
+
+/// A15: a buffered write of nothing with RWF_NOWAIT; the kernel's file system refuses what ours does not ask it.
+pub fn is_empty_nowait_write(file: Fd, rw_flags: u32, empty: bool) -> bool {
+    empty && rw_flags & RWF_NOWAIT != 0 && file.inode().is_some()
+}
+
+/// Two SIGPIPE or SIGXFSZ of one io_submit are one to the program where they are made inside one system call.
+pub fn signals(count: u32) -> bool {
+    count > 0
 }
 
 /// B1, B6: descriptors of ours in the program's table: the socket that files are sent over, and the timers that

@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::abi::Iovec;
-use crate::abi::{RWF_APPEND, RWF_NOAPPEND, RWF_NOWAIT};
+use crate::abi::{RWF_APPEND, RWF_DONTCACHE, RWF_NOAPPEND, RWF_NOWAIT};
 use crate::errno::{Errno, Result};
 use crate::os::epoll::Epoll;
 use crate::os::file;
@@ -105,11 +105,7 @@ impl Facts {
             return self.kind == Kind::Regular
                 && file::file_system(self.fd).is_ok_and(|magic| KNOWN.contains(&magic));
         }
-        // Address 1 cannot be written: whatever the file answers, nothing is read.
-        let iov = Iovec { base: 1, len: 1 };
-        // SAFETY: the one piece names no memory of anybody.
-        let answer = unsafe { file::readv(self.fd, &raw const iov, 1, 0, RWF_NOWAIT) };
-        answer != Err(Errno::EOPNOTSUPP)
+        self.takes_flags(RWF_NOWAIT)
     }
 
     /// Whether RWF_NOWAIT is not refused: the kernel's FMODE_NOWAIT, as far as it can be told from outside.
@@ -124,6 +120,27 @@ impl Facts {
             Kind::Stream if libc::major(self.rdev) == 1 => matches!(libc::minor(self.rdev), 3 | 5 | 8 | 9),
             Kind::Stream => !self.is_terminal(),
         }
+    }
+
+    /// Whether RWF_DONTCACHE is not refused. Of files that cannot be read, the write itself tells.
+    pub(crate) fn takes_dontcache(&self) -> bool {
+        let disk = matches!(self.kind, Kind::Regular | Kind::Block);
+        let ask = || self.takes_flags(RWF_DONTCACHE);
+        disk && (!self.can_read() || remembered(&DONTCACHE, self.dev ^ self.rdev.rotate_left(17), ask))
+    }
+
+    /// Whether RWF_ATOMIC is not refused: the file system can, and the device, too.
+    pub(crate) fn takes_atomic(&self) -> bool {
+        matches!(self.kind, Kind::Regular | Kind::Block)
+            && file::atomic_write_unit(self.fd).is_ok_and(|max| max > 0)
+    }
+
+    /// Address 1 cannot be written: whatever the file answers, nothing is read.
+    fn takes_flags(&self, flags: u32) -> bool {
+        let iov = Iovec { base: 1, len: 1 };
+        // SAFETY: the one piece names no memory of anybody.
+        let answer = unsafe { file::readv(self.fd, &raw const iov, 1, 0, flags) };
+        answer != Err(Errno::EOPNOTSUPP)
     }
 
     /// Whether the file has the read or write method that AIO needs (`read_iter`, `write_iter`).
@@ -212,6 +229,7 @@ fn looks_like_eventfd(fd: i32) -> bool {
 type Memory = [AtomicU64; 64];
 static NOWAIT: Memory = [const { AtomicU64::new(0) }; 64];
 static ITERATOR: Memory = [const { AtomicU64::new(0) }; 64];
+static DONTCACHE: Memory = [const { AtomicU64::new(0) }; 64];
 static POLL: Memory = [const { AtomicU64::new(0) }; 64];
 static PSEUDO_FS: Memory = [const { AtomicU64::new(0) }; 64];
 

@@ -298,11 +298,10 @@ fn check_rw_flags(flags: u32, write: bool, facts: &Facts) -> Result<()> {
     if flags & RWF_NOWAIT != 0 && !facts.takes_nowait() {
         return Err(Errno::EOPNOTSUPP);
     }
-    let disk = matches!(facts.kind, Kind::Regular | Kind::Block);
-    if flags & (RWF_ATOMIC | RWF_DONTCACHE) != 0 && !disk {
+    if flags & RWF_ATOMIC != 0 && !(write && facts.takes_atomic()) {
         return Err(Errno::EOPNOTSUPP);
     }
-    if flags & RWF_ATOMIC != 0 && !write {
+    if flags & RWF_DONTCACHE != 0 && !facts.takes_dontcache() {
         return Err(Errno::EOPNOTSUPP);
     }
     Ok(())

@@ -75,7 +75,8 @@ impl World {
             }
             self.show_events(n);
         }
-        self.line(&format!("signals {:?}", SIGNALS.each_ref().map(|s| s.load(Ordering::SeqCst))));
+        let came = SIGNALS.each_ref().map(|s| differences::signals(s.load(Ordering::SeqCst)));
+        self.line(&format!("signals {came:?}"));
         sys::limit_file_size(None);
         self.show_descriptors();
         self.show_positions();

@@ -221,7 +221,7 @@ impl World {
     fn forget_old_addresses(&mut self) {
         for context in &mut self.contexts {
             context.only_one = false;
-            context.alive &= !matches!(context.ring, Ring::Gone | Ring::Replaced);
+            context.alive &= !context.foreign && !matches!(context.ring, Ring::Gone | Ring::Replaced);
         }
     }
 

@@ -8,6 +8,7 @@ use super::fds::Fd;
 use super::guard::meet;
 use super::memory::{BEFORE_HOLE, BIG, BUFFERS};
 use super::streams::End;
+use crate::differences;
 use crate::plan::{Buf, Ctx, Data, Entry, Req};
 use crate::sys;
 
@@ -202,6 +203,10 @@ impl World {
         if file.stream() && transfer && (nobody_comes || self.is_watched(file)) {
             return true;
         }
+        let empty_write = writes(req.op) && (bytes_of(req) == 0 || req.len == Some(0));
+        if differences::is_empty_nowait_write(file, req.rw_flags, empty_write) {
+            return true;
+        }
         req.rw_flags & RWF_NOWAIT != 0 && transfer && self.may_say_eagain(file, writes(req.op))
     }
 
@@ -297,10 +302,7 @@ impl World {
             Data::Pieces(pieces) => pieces.iter().filter_map(|(buf, _)| buffer_of(*buf)).collect(),
             _ => Vec::new(),
         };
-        let bytes = match &req.data {
-            Data::Pieces(pieces) => pieces.iter().fold(0u64, |sum, (_, len)| sum.saturating_add(*len)),
-            _ => len,
-        };
+        let bytes = if matches!(req.data, Data::Pieces(_)) { bytes_of(req) } else { len };
         let file = file.unwrap_or(Fd::Closed);
         let size = file.inode().map_or(0, |_| sys::size(self.number(req.fd)));
         let appends = file.append() && req.rw_flags & RWF_NOAPPEND == 0 || req.rw_flags & RWF_APPEND != 0;
@@ -348,6 +350,14 @@ impl World {
         }
         self.contexts[n].due += room;
         self.line(&format!("filled with {room}, then {last}"));
+    }
+}
+
+fn bytes_of(req: &Req) -> u64 {
+    match &req.data {
+        Data::Pieces(pieces) => pieces.iter().fold(0u64, |sum, (_, len)| sum.saturating_add(*len)),
+        Data::Many(_) => 0,
+        _ => req.len.unwrap_or(0),
     }
 }
 

@@ -89,6 +89,17 @@ pub(crate) fn eventfd_add(fd: i32, count: u64) {
     }
 }
 
+/// The largest write that is not torn, bytes; 0: none is.
+pub(crate) fn atomic_write_unit(fd: i32) -> Result<u32> {
+    const STATX_WRITE_ATOMIC: u32 = 0x1_0000;
+    // `struct statx` is 256 bytes; stx_atomic_write_unit_max is at 172.
+    let mut answer = [0u32; 64];
+    let path = c"".as_ptr();
+    // SAFETY: an empty path, and room for the whole structure.
+    unsafe { sys!(SYS_statx, fd, path, libc::AT_EMPTY_PATH, STATX_WRITE_ATOMIC, answer.as_mut_ptr()) }?;
+    Ok(answer[172 / 4])
+}
+
 /// Whether it is a terminal, or the master of one.
 pub(crate) fn is_terminal(fd: i32) -> bool {
     let mut settings = [0u8; 64];
