@@ -66,17 +66,13 @@ impl Feeder {
     }
 
     /// Runs `call` with the other end at work.
-    pub(super) fn run(self, call: impl FnOnce() -> isize) -> isize {
-        if !self.is_needed() {
-            return call();
-        }
+    pub(super) fn run(self, call: impl FnOnce()) {
         let returned = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| self.work(&returned));
-            let answer = call();
+            call();
             returned.store(true, Ordering::SeqCst);
-            answer
-        })
+        });
     }
 
     fn work(self, returned: &AtomicBool) {
@@ -94,14 +90,8 @@ impl Feeder {
                     take_all(from);
                     sys::nap(100);
                 }
+                take_all(from);
             }
-        }
-    }
-
-    /// After the events have come: leaves nothing behind that one side may have taken and the other not.
-    pub(super) fn tidy(self) {
-        if let Feeder::Takes { from } = self {
-            take_all(from);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What is compared at the end, and when a plan asks for it.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::World;
 use super::fds::{ALL, Fd, SIZES};
@@ -9,8 +11,9 @@ use super::{Ring, SIGNALS};
 use crate::differences;
 use crate::record::hash;
 use crate::sys;
-use std::sync::atomic::Ordering;
 
+/// How long after its event a signal of an eventfd may come.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Events of one context that are shown one by one.
 const SHOWN: usize = 60;
 /// Bytes of a file that are looked at.
@@ -38,10 +41,9 @@ impl World {
     /// The eventfd counts a moment after the event is there.
     fn show_counts(&mut self) {
         for which in 0..2 {
-            let mut left = 20_000;
+            let started = Instant::now();
             self.counted[which] += count(self.counters[which]);
-            while self.counted[which] < self.signalled[which] && left > 0 {
-                left -= 1;
+            while self.counted[which] < self.signalled[which] && started.elapsed() < PATIENCE {
                 sys::nap(50);
                 self.counted[which] += count(self.counters[which]);
             }

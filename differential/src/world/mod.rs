@@ -65,6 +65,8 @@ pub struct World {
     dirty: bool,
     /// Another thread waits for events: nothing can be settled.
     quiet: bool,
+    /// There is a limit to the size of files, so a write can raise SIGXFSZ.
+    limited: bool,
     /// Where the next iocb goes.
     next_place: usize,
 }
@@ -94,6 +96,7 @@ impl World {
             cold: [false, true, false],
             dirty: false,
             quiet: false,
+            limited: false,
             next_place: 0,
         }
     }
@@ -139,7 +142,10 @@ impl World {
             Step::Feed { fd, len } => self.feed(*fd, *len),
             Step::ClobberIocbs => self.memory.clobber_iocbs(),
             Step::DropCache(fd) => self.drop_cache(*fd),
-            Step::FileSizeLimit(bytes) => sys::limit_file_size(Some(u64::from(*bytes))),
+            Step::FileSizeLimit(bytes) => {
+                self.limited = true;
+                sys::limit_file_size(Some(u64::from(*bytes)));
+            }
             Step::Check => self.check(),
             Step::Thread(steps) => self.in_thread(steps, place),
             Step::Fork(steps) => self.in_child(steps, place),

@@ -100,6 +100,9 @@ impl World {
             sys::fill(context.id, &[0xff; 32]);
         } else {
             sys::unmap(context.id, context.ring_bytes);
+            // Kept free, or something of the tester's comes to lie there.
+            sys::map_over(context.id, context.ring_bytes);
+            sys::protect(context.id, context.ring_bytes, libc::PROT_NONE);
         }
         context.ring = if over { Ring::Replaced } else { Ring::Gone };
     }

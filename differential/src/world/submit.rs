@@ -27,6 +27,8 @@ pub(super) struct Prepared {
     pub(super) feed: bool,
     /// Its event comes before io_submit returns, on both sides.
     simple: bool,
+    /// It may send a signal to this thread.
+    signals: bool,
 }
 
 pub(super) fn reads(op: u16) -> bool {
@@ -59,18 +61,23 @@ impl World {
         let nr = nr.unwrap_or(batch.len() as i64);
         let id = self.id(ctx);
         let feeder = self.feeder_of(&batch);
-        let side = self.side;
-        let answer = feeder.run(|| side.io_submit(id, nr, array));
-        let keys: Vec<u32> = pointers.iter().filter_map(|p| self.key(*p)).collect();
+        if !feeder.is_needed() {
+            return self.submit_prepared(n, id, nr, array, batch);
+        }
+        feeder.run(|| {
+            self.submit_prepared(n, id, nr, array, batch);
+            self.settle();
+        });
+    }
+
+    fn submit_prepared(&mut self, n: usize, id: usize, nr: i64, array: usize, batch: Vec<Prepared>) {
+        let answer = self.side.io_submit(id, nr, array);
+        let keys: Vec<u32> = batch.iter().filter_map(|p| self.key(p.pointer)).collect();
         self.line(&format!("io_submit of {} = {answer}; keys {keys:?}", batch.len()));
         self.memory.clobber_arrays();
         let accepted = usize::try_from(answer).unwrap_or(0).min(batch.len());
         for one in batch.into_iter().take(accepted) {
             self.accept(n, one);
-        }
-        if feeder.is_needed() {
-            self.settle();
-            feeder.tidy();
         }
     }
 
@@ -110,6 +117,10 @@ impl World {
     /// Whether the outcome stays defined with `one` behind `batch`.
     fn fits(&self, batch: &[Prepared], one: &Prepared) -> bool {
         if one.feed && (self.quiet || batch.iter().any(|p| p.feed)) {
+            return false;
+        }
+        // On the kernel the signal is pending until io_submit returns, and cuts short what follows.
+        if batch.last().is_some_and(|earlier| earlier.signals) {
             return false;
         }
         batch.iter().all(|earlier| {
@@ -177,7 +188,10 @@ impl World {
         }
         let feed = file.is_some_and(|f| self.needs_feeding(f, req, len));
         let simple = matches!(file, Some(Fd::Null | Fd::Zero | Fd::Full | Fd::Memory)) && req.op != IOCB_CMD_POLL;
-        Some(Prepared { pointer, touches, waits, resfd, file, op: req.op, len, feed, simple })
+        let breaks =
+            |f: Fd| f.stream() && !matches!(self.end(f), End::Open(_)) || self.limited && f.inode().is_some();
+        let signals = writes(req.op) && file.is_some_and(breaks);
+        Some(Prepared { pointer, touches, waits, resfd, file, op: req.op, len, feed, simple, signals })
     }
 
     /// Requests whose result nobody can know, or that would change what the parent of a forked child accounts for.
