@@ -4,6 +4,10 @@
 //!   has ended; a read that would block gets its data from a second thread meanwhile (`world::feeder`).
 //! * A4: the memory of a destroyed context's ring is never looked at (`world::ring`).
 //! * A6: no plan forges a tail, grows a ring or uses MADV_REMOVE.
+//! * A16: after something became readable, the POLLs that wait for it end before anything is taken away
+//!   (`world::streams`).
+//! * A signal that one request of a batch raises is pending until the kernel's io_submit returns, and cuts short what
+//!   follows; so nothing follows it (`world::submit`).
 //! * A10: the second thread never breaks a pipe on which a write waits.
 
 use uaio::abi::RWF_NOWAIT;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use uaio_differential::calls::Engine;
-use uaio_differential::run::{Bench, Options, report, run};
+use uaio_differential::run::{Bench, Options, is_possible, report, run};
 use uaio_differential::{generate, show};
 
 /// Runs random sequences of AIO calls on the kernel and on uaio, and compares.
@@ -31,6 +31,9 @@ struct Arguments {
     /// Stops after so many differences.
     #[arg(long, default_value_t = 1)]
     failures: usize,
+    /// Leaves differing sequences as long as they are.
+    #[arg(long)]
+    no_shrink: bool,
     /// Where files go; its file system must have O_DIRECT.
     #[arg(long, default_value = "/var/tmp")]
     dir: PathBuf,
@@ -56,7 +59,12 @@ fn main() -> ExitCode {
         dir: arguments.dir,
         progress: true,
         failures: arguments.failures,
+        shrinks: !arguments.no_shrink,
     };
+    if let Err(why) = is_possible(options.engine, &options.dir) {
+        eprintln!("engine {} cannot be compared here: {why}", options.engine);
+        return ExitCode::from(2);
+    }
     let summary = run(&options);
     for failure in &summary.failures {
         println!("{}", report(failure, options.engine));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::calls::{Engine, Side};
 use crate::child::Child;
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
 use crate::record::{Record, first_difference};
 use crate::{generate, show, shrink};
 
@@ -27,6 +27,8 @@ pub struct Options {
     pub progress: bool,
     /// Goes on after a difference, until so many were found.
     pub failures: usize,
+    /// Differences are made as short as possible.
+    pub shrinks: bool,
 }
 
 /// A sequence whose records differ.
@@ -88,6 +90,18 @@ impl Drop for Bench {
     }
 }
 
+/// Why the kernel's AIO, or that engine, cannot be had here.
+pub fn is_possible(engine: Engine, dir: &Path) -> Result<(), String> {
+    let plan = Plan { steps: vec![Step::Setup { n: 0, nr_events: 1 }] };
+    let records = Bench::new(engine, dir, 0).records(&plan);
+    let says = |record: &str| record.lines().find(|l| l.starts_with("io_setup")).unwrap_or("nothing").to_string();
+    match records.iter().position(|r| !says(r).starts_with("io_setup(1) = 0;")) {
+        None => Ok(()),
+        Some(0) => Err(format!("the kernel: {}", says(&records[0]))),
+        Some(_) => Err(format!("ours: {}", says(&records[1]))),
+    }
+}
+
 /// Runs all sequences.
 pub fn run(options: &Options) -> Summary {
     let started = Instant::now();
@@ -121,7 +135,8 @@ pub fn run(options: &Options) -> Summary {
     found.sort_by_key(|f: &Failure| f.seed);
     let mut bench = Bench::new(options.engine, &options.dir, options.jobs);
     found.truncate(options.failures);
-    let failures = found.into_iter().map(|f| shrink::shrink(&mut bench, f)).collect();
+    let failures =
+        if options.shrinks { found.into_iter().map(|f| shrink::shrink(&mut bench, f)).collect() } else { found };
     let sequences = done.load(Ordering::SeqCst);
     Summary { sequences, failures, seconds: started.elapsed().as_secs_f64() }
 }

@@ -91,7 +91,7 @@ impl World {
             contexts: Default::default(),
             unsteady: Vec::new(),
             masks: HashMap::new(),
-            next_data: 1,
+            next_data: 0x1_0000_0000_0001,
             is_child: false,
             cold: [false, true, false],
             dirty: false,
