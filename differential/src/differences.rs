@@ -8,7 +8,7 @@
 //!   (`world::streams`).
 //! * A signal that one request of a batch raises is pending until the kernel's io_submit returns, and cuts short what
 //!   follows; so nothing follows it (`world::submit`).
-//! * A10: the second thread never breaks a pipe on which a write waits.
+//! * A10: also, the second thread never breaks a pipe on which a write waits.
 
 use uaio::abi::RWF_NOWAIT;
 
@@ -27,6 +27,11 @@ pub fn poll_result(res: i64, mask: u64) -> i64 {
 pub fn waiter_of_destroyed(got: isize, alive: bool, wanted: usize) -> isize {
     let gave_something = got > 0 && got <= wanted as isize;
     if !alive && gave_something { -(libc::EINVAL as isize) } else { got }
+}
+
+/// A10: an O_DIRECT overwrite beyond the file-size limit, which a library thread performs, raises no SIGXFSZ.
+pub fn may_lack_its_signal(file: Fd, write: bool) -> bool {
+    write && file.direct()
 }
 
 /// A15: a buffered write of nothing with RWF_NOWAIT; the kernel's file system refuses what ours does not ask it.

@@ -211,9 +211,11 @@ fn probe_poll(fd: i32) -> bool {
     Epoll::new().and_then(|epoll| epoll.add(fd, 0, 0)) != Err(Errno::EPERM)
 }
 
-/// EBADF when `fd` is not open, EINVAL when it is no eventfd.
+/// EBADF when `fd` is not open, or open with O_PATH; EINVAL when it is no eventfd.
 pub(crate) fn check_eventfd(fd: i32) -> Result<()> {
-    file::status_flags(fd)?;
+    if file::status_flags(fd)? & libc::O_PATH != 0 {
+        return Err(Errno::EBADF);
+    }
     let is_eventfd = file::link_starts_with(fd, b"anon_inode:[eventfd]").unwrap_or_else(|| looks_like_eventfd(fd));
     if is_eventfd { Ok(()) } else { Err(Errno::EINVAL) }
 }

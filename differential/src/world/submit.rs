@@ -217,6 +217,9 @@ impl World {
         if file.stream() && transfer && (nobody_comes || self.is_watched(file)) {
             return true;
         }
+        if self.limited && differences::may_lack_its_signal(file, writes(req.op)) {
+            return true;
+        }
         let empty_write = writes(req.op) && (bytes_of(req) == 0 || req.len == Some(0));
         if differences::is_empty_nowait_write(file, req.rw_flags, empty_write) {
             return true;
@@ -319,7 +322,8 @@ impl World {
         let bytes = if matches!(req.data, Data::Pieces(_)) { bytes_of(req) } else { len };
         let file = file.unwrap_or(Fd::Closed);
         let size = file.inode().map_or(0, |_| sys::size(self.number(req.fd)));
-        let appends = file.append() && req.rw_flags & RWF_NOAPPEND == 0 || req.rw_flags & RWF_APPEND != 0;
+        let to_the_end = file.append() && req.rw_flags & RWF_NOAPPEND == 0 || req.rw_flags & RWF_APPEND != 0;
+        let appends = write && to_the_end;
         let start = if appends { size } else { req.offset };
         let end = start.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
         Pending {
