@@ -363,3 +363,11 @@ pub fn close_from(first: u32) {
     // SAFETY: called in a child that uses none of them.
     unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
 }
+
+/// Bytes that can be read from a pipe, socket or terminal.
+pub fn unread(fd: i32) -> i32 {
+    let mut count = 0;
+    // SAFETY: writes one int.
+    unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut count) };
+    count
+}

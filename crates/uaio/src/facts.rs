@@ -108,6 +108,11 @@ impl Facts {
         self.takes_flags(RWF_NOWAIT)
     }
 
+    /// null, zero, full and urandom. With NOWAIT a long read of them may stop short for no reason but the scheduler's.
+    pub(crate) fn never_waits(&self) -> bool {
+        self.kind == Kind::Stream && libc::major(self.rdev) == 1 && matches!(libc::minor(self.rdev), 3 | 5 | 7 | 9)
+    }
+
     /// Whether RWF_NOWAIT is not refused: the kernel's FMODE_NOWAIT, as far as it can be told from outside.
     pub(crate) fn takes_nowait(&self) -> bool {
         const XFS: i64 = 0x5846_5342;

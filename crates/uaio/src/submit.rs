@@ -192,7 +192,7 @@ impl Submission {
         if request.rw_flags & RWF_NOWAIT != 0 {
             return run_flagged(request);
         }
-        if facts.non_blocking() {
+        if facts.non_blocking() || facts.never_waits() {
             return Ok(Fate::Ended(run_once(request)));
         }
         match inline::attempt_now(request, request.fd) {

@@ -53,6 +53,8 @@ impl World {
         let read = matches!(one.op, IOCB_CMD_PREAD | IOCB_CMD_PREADV);
         match (self.end(file), read) {
             _ if file == Fd::Count => Feeder::Adds { to: self.open_number(Fd::Count).unwrap_or(-1) },
+            // What a terminal is given may arrive in pieces: one byte does not.
+            (End::Open(to), true) if file == Fd::Terminal => Feeder::Gives { to, len: 1 },
             (End::Open(to), true) => Feeder::Gives { to, len: one.len.clamp(1, 700) as usize },
             (End::Open(from), false) => Feeder::Takes { from },
             _ => Feeder::NotNeeded,

@@ -49,10 +49,11 @@ impl World {
         }
         let one = 1u64.to_ne_bytes();
         let bytes = super::fds::pattern(3, len.clamp(1, 1000) as usize);
+        let before = sys::unread(self.number(fd));
         let written = sys::write(number, if file.peer().is_none() { &one } else { &bytes });
         self.line(&format!("fed: {written}"));
         if file == Fd::Terminal {
-            self.wait_for_terminal(fd);
+            self.wait_for_terminal(fd, before + written.max(0) as i32);
         }
         const IN: u16 = (libc::POLLIN | libc::POLLRDNORM) as u16;
         self.wake(file, IN);
@@ -60,10 +61,10 @@ impl World {
         self.settle();
     }
 
-    /// A kernel thread carries what was written to the master.
-    fn wait_for_terminal(&self, fd: Fd) {
+    /// A kernel thread carries what was written to the master, in pieces.
+    fn wait_for_terminal(&self, fd: Fd, bytes: i32) {
         for _ in 0..5000 {
-            if sys::ready(self.number(fd), libc::POLLIN as u16) != 0 {
+            if sys::unread(self.number(fd)) >= bytes {
                 return;
             }
             sys::nap(100);
