@@ -12,6 +12,7 @@ pub mod guard;
 pub mod memory;
 mod process;
 mod reap;
+mod request;
 mod ring;
 mod streams;
 mod submit;
