@@ -209,7 +209,7 @@ impl Submission {
     fn poll(&mut self, request: &Request, facts: &Facts) -> Result<Fate> {
         match inline::attempt(request, request.fd, 0) {
             Ok(ready) => Ok(Fate::Ended(ready as i64)),
-            Err(Errno::EAGAIN) if facts.polls_two_queues() => Err(Errno::EINVAL),
+            Err(Errno::EAGAIN) if !facts.has_one_queue() => Err(Errno::EINVAL),
             Err(Errno::EAGAIN) => {
                 // Nobody can poll inside io_submit: without a thread, or room for its files, there is no room for the request.
                 if self.hold.is_none() {
@@ -244,7 +244,7 @@ impl Submission {
         if request.rw_flags & RWF_NOWAIT != 0 {
             return run_flagged(request);
         }
-        if facts.non_blocking() {
+        if facts.non_blocking() || facts.never_waits() {
             return Ok(Fate::Ended(run_once(request)));
         }
         match inline::attempt_now(request, request.fd) {

@@ -51,6 +51,13 @@ pub(crate) unsafe fn writev(fd: i32, iov: *const Iovec, count: usize, offset: i6
     unsafe { sys!(SYS_pwritev2, fd, iov, count, offset, 0, flags) }
 }
 
+/// `read` or `write` of 0 bytes. Unlike `preadv2` and `pwritev2` these ask the file, as AIO does: a socket may be
+/// broken, an eventfd refuses it.
+pub(crate) fn transfer_nothing(fd: i32, write: bool) -> Result<usize> {
+    // SAFETY: no bytes.
+    unsafe { if write { sys!(SYS_write, fd, 0, 0) } else { sys!(SYS_read, fd, 0, 0) } }
+}
+
 /// `fsync`, or `fdatasync` when `data_only`.
 pub(crate) fn sync(fd: i32, data_only: bool) -> Result<usize> {
     // SAFETY: reads no memory.
@@ -113,6 +120,17 @@ pub(crate) fn eventfd_clear(fd: i32) {
 pub(crate) fn append(fd: i32, bytes: &[u8]) {
     // SAFETY: the buffer is valid for its length.
     let _ = unsafe { sys!(SYS_write, fd, bytes.as_ptr(), bytes.len()) };
+}
+
+/// The largest write that is not torn, bytes; 0: none is.
+pub(crate) fn atomic_write_unit(fd: i32) -> Result<u32> {
+    const STATX_WRITE_ATOMIC: u32 = 0x1_0000;
+    // `struct statx` is 256 bytes; stx_atomic_write_unit_max is at 172.
+    let mut answer = [0u32; 64];
+    let path = c"".as_ptr();
+    // SAFETY: an empty path, and room for the whole structure.
+    unsafe { sys!(SYS_statx, fd, path, libc::AT_EMPTY_PATH, STATX_WRITE_ATOMIC, answer.as_mut_ptr()) }?;
+    Ok(answer[172 / 4])
 }
 
 /// Closes a descriptor of ours.
