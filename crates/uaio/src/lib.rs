@@ -25,6 +25,7 @@ mod service;
 mod slot;
 pub mod stats;
 mod submit;
+pub mod sys;
 mod table;
 mod timers;
 mod wait;

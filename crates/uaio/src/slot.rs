@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::context::Context;
 use crate::errno::Result;
 use crate::os::mem;
-use crate::request::{Op, Request};
+use crate::request::Request;
 
 /// Who has the slot. The values are ordered as a request goes through them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +190,7 @@ impl Slots {
         let index = self.pop().unwrap_or_else(|| self.fresh.fetch_add(1, Ordering::Relaxed));
         assert!(index < self.count.load(Ordering::Relaxed), "more requests in flight than slots");
         let slot = self.at(index);
-        let cancellable = if request.op == Op::Poll { request.obj } else { 0 };
+        let cancellable = if context.can_cancel(&request) { request.obj } else { 0 };
         // SAFETY: the slot is free, so this thread alone knows it: it was popped, or never used.
         unsafe {
             let raw = core::ptr::from_ref(slot).cast_mut();

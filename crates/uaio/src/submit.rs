@@ -11,7 +11,7 @@ use crate::facts::{self, Facts, Kind};
 use crate::os::probe;
 use crate::process::Process;
 use crate::request::{Op, Request, check_shape};
-use crate::service::Hold;
+use crate::service::{Hold, Service};
 use crate::stats::EngineId;
 
 /// What must happen to a checked request.
@@ -26,6 +26,7 @@ enum Fate {
 /// One io_submit.
 pub(crate) struct Submission {
     process: &'static Process,
+    service: &'static Service,
     context: &'static Context,
     batch: Batch,
     /// The library thread is needed until the batch is sent.
@@ -38,7 +39,8 @@ pub(crate) struct Submission {
 
 impl Submission {
     pub(crate) fn new(process: &'static Process, context: &'static Context) -> Submission {
-        Submission { process, context, batch: Batch::new(), hold: None, facts: None, eventfd: None }
+        let service = process.service_of(context);
+        Submission { process, service, context, batch: Batch::new(), hold: None, facts: None, eventfd: None }
     }
 
     /// Submits up to `nr` requests; returns how many were accepted, or why the first was not.
@@ -64,7 +66,7 @@ impl Submission {
 
     fn send(&mut self) {
         if !self.batch.is_empty() {
-            (&self.process.service).submit(&mut self.batch);
+            (&self.service).submit(&mut self.batch);
         }
     }
 
@@ -128,7 +130,7 @@ impl Submission {
                 self.context.finish_inline(&mut request, res);
             }
             Fate::Waits => {
-                counters::count_request((&self.process.service).id(), request.opcode);
+                counters::count_request((&self.service).id(), request.opcode);
                 if self.batch.is_full() {
                     self.send();
                 }
@@ -161,11 +163,13 @@ impl Submission {
     }
 
     fn have_engine(&mut self) -> bool {
-        if self.process.config.choice == Choice::Forced(EngineId::Inline) {
+        let by_default =
+            self.process.config.choice == Choice::Forced(EngineId::Inline) && !self.context.has_wish();
+        if by_default || self.context.wants(EngineId::Inline) {
             return false;
         }
         if self.hold.is_none() {
-            self.hold = self.process.service.hold();
+            self.hold = self.service.hold();
         }
         self.hold.is_some()
     }
@@ -176,7 +180,7 @@ impl Submission {
             Err(Errno::EAGAIN) => {
                 // Nobody can poll inside io_submit: without a thread there is no room for the request.
                 if self.hold.is_none() {
-                    self.hold = self.process.service.hold();
+                    self.hold = self.service.hold();
                 }
                 self.hold.as_ref().map(|_| Fate::Waits).ok_or(Errno::EAGAIN)
             }
