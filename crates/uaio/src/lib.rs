@@ -8,6 +8,7 @@
 compile_error!("uaio implements Linux AIO and needs Linux system calls");
 
 pub mod abi;
+mod api;
 mod config;
 mod context;
 mod counters;
@@ -29,3 +30,12 @@ pub mod sys;
 mod table;
 mod timers;
 mod wait;
+
+#[cfg(feature = "tokio")]
+pub use api::tokio;
+pub use api::{
+    AlignedBuf, Batch, BufferPool, Builder, Cancel, Closing, Completion, Completions, Context, Ended, Engine,
+    IoBuf, IoBufMut, IoFile, Operation, PoolBuf, Priority, Readiness, Rejected, RwFlags, Scope, ScopedTicket,
+    Ticket,
+};
+pub use errno::Errno;
