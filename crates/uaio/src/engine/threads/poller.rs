@@ -35,6 +35,8 @@ pub(crate) struct Poller {
     /// file comes again, and one number here is enough for it.
     seen: HashMap<i32, Handle>,
     stalled: Vec<i32>,
+    /// The files of the message that is being dealt with.
+    handles: Vec<Handle>,
     message: Option<Box<Message>>,
 }
 
@@ -43,7 +45,15 @@ pub(crate) fn open(inbox: Inbox) -> Result<Poller> {
     let epoll = Epoll::new()?;
     epoll.add(inbox.listener, libc::EPOLLIN as u32, SOCKET | inbox.listener as u64)?;
     let (waiting, seen) = (HashMap::new(), HashMap::new());
-    Ok(Poller { pool: pool(inbox)?, epoll, waiting, seen, stalled: Vec::new(), message: None })
+    Ok(Poller {
+        pool: pool(inbox)?,
+        epoll,
+        waiting,
+        seen,
+        stalled: Vec::new(),
+        handles: Vec::new(),
+        message: None,
+    })
 }
 
 /// The thread's loop.
@@ -94,7 +104,10 @@ impl Poller {
     }
 
     fn start_all(&mut self, message: &Message) {
-        let handles: Vec<Handle> = message.files().iter().map(|fd| lock(&self.pool.files).add(*fd)).collect();
+        // One list for all messages: a request allocates nothing here.
+        let mut handles = core::mem::take(&mut self.handles);
+        handles.clear();
+        handles.extend(message.files().iter().map(|fd| lock(&self.pool.files).add(*fd)));
         for order in message.orders() {
             match order {
                 Order::Request(slot) => self.start(slot, &handles),
@@ -112,7 +125,8 @@ impl Poller {
                 }
             }
         }
-        handles.into_iter().for_each(|handle| self.pool.release(handle));
+        handles.iter().for_each(|handle| self.pool.release(*handle));
+        self.handles = handles;
     }
 
     fn start(&mut self, slot: &'static Slot, handles: &[Handle]) {
