@@ -114,7 +114,7 @@ pub(crate) fn cancel_all(ctx: ContextId) -> Result<()> {
 
 /// Whether `ctx` is the kernel's: everything is with `UAIO_ENGINE=off`, but contexts that name their engine.
 fn is_kernels(ctx: ContextId) -> bool {
-    process::is_off() && !process::get().is_some_and(|process| process.table.find(ctx).is_ok())
+    process::is_off() && process::get().is_none_or(|process| process.table.find(ctx).is_err())
 }
 
 /// `io_destroy(2)`: cancels what can be cancelled, waits for the rest, then lets go.

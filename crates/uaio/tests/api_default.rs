@@ -1,4 +1,6 @@
 //! `UAIO_ENGINE` decides where the builder does not, and never where it does.
+// What the tests share calls C the way a program does.
+#![allow(clippy::undocumented_unsafe_blocks)]
 
 mod common;
 

@@ -72,6 +72,11 @@ impl<B> Completions<B> {
 
     /// The next completion that is here, without waiting. `None`: there is none.
     pub fn try_next(&mut self) -> Option<Completion<B>> {
+        // What was dispatched already needs no call.
+        let known = self.next_before(Some(Duration::ZERO));
+        if known.is_some() || !self.shared.is_ours() || self.shared.reap_now() == 0 {
+            return known;
+        }
         self.next_before(Some(Duration::ZERO))
     }
 
@@ -83,9 +88,6 @@ impl<B> Completions<B> {
     fn next_before(&mut self, timeout: Option<Duration>) -> Option<Completion<B>> {
         if !self.shared.is_ours() {
             return None;
-        }
-        if timeout == Some(Duration::ZERO) {
-            self.shared.reap_now();
         }
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let next = |state: &mut State| match self.first(state) {

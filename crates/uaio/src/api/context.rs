@@ -2,13 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context as Task, Poll, Waker};
+use std::sync::Arc;
 
-use super::completion::{Batch, Ended, Rejected};
+use super::closing::Closing;
+use super::completion::{Batch, Rejected};
 use super::completions::Completions;
 use super::operation::Operation;
 use super::scope::{self, Scope};
@@ -229,7 +227,7 @@ impl Context {
 
     /// Ends the context as dropping it does, and tells what was still to come: call [`Closing::wait`], or `.await`.
     pub fn close(self) -> Closing {
-        Closing { context: Some(self), thread: None }
+        Closing::new(self)
     }
 }
 
@@ -258,83 +256,4 @@ impl Drop for Context {
             std::mem::forget(Arc::clone(&self.shared));
         }
     }
-}
-
-/// The end of a context: [`wait`](Closing::wait) for it on a thread, or `.await` it in a task. Dropping it waits, too.
-#[must_use = "dropping this waits for the end of the context, and blocks"]
-#[derive(Debug)]
-pub struct Closing {
-    context: Option<Context>,
-    thread: Option<Arc<Mutex<Progress>>>,
-}
-
-#[derive(Debug, Default)]
-struct Progress {
-    ended: Option<Vec<Ended>>,
-    waker: Option<Waker>,
-}
-
-impl Closing {
-    /// Blocks until the context has ended. Returns what had not been dispatched before, in the order in which it ended;
-    /// tickets have their results as well.
-    #[must_use = "what was still to come"]
-    pub fn wait(mut self) -> Vec<Ended> {
-        self.context.take().map(close).unwrap_or_default()
-    }
-}
-
-fn close(context: Context) -> Vec<Ended> {
-    let shared = Arc::clone(&context.shared);
-    if shared.is_ours() {
-        let mut state = shared.lock();
-        state.ended = Some(Vec::with_capacity(state.in_flight as usize));
-    }
-    drop(context);
-    if shared.is_ours() { shared.lock().ended.take().unwrap_or_default() } else { Vec::new() }
-}
-
-/// A thread of its own waits meanwhile; where none can be had, the polling one does.
-impl Future for Closing {
-    type Output = Vec<Ended>;
-
-    fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Vec<Ended>> {
-        if let Some(context) = self.context.take() {
-            let progress = Arc::new(Mutex::new(Progress { ended: None, waker: Some(task.waker().clone()) }));
-            self.thread = Some(Arc::clone(&progress));
-            close_elsewhere(context, progress);
-        }
-        let Some(progress) = &self.thread else { return Poll::Ready(Vec::new()) };
-        let waker = task.waker().clone();
-        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-        match progress.ended.take() {
-            Some(ended) => Poll::Ready(ended),
-            None => {
-                let former = progress.waker.replace(waker);
-                drop(progress);
-                drop(former);
-                Poll::Pending
-            }
-        }
-    }
-}
-
-fn close_elsewhere(context: Context, progress: Arc<Mutex<Progress>>) {
-    // The thread gets both through this, so that they are still here when there is no thread.
-    let work = Arc::new(Mutex::new(Some((context, progress))));
-    let theirs = Arc::clone(&work);
-    let started = std::thread::Builder::new().name("uaio-close".into()).spawn(move || finish_closing(&theirs));
-    if started.is_err() {
-        finish_closing(&work);
-    }
-}
-
-fn finish_closing(work: &Mutex<Option<(Context, Arc<Mutex<Progress>>)>>) {
-    let taken = work.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some((context, progress)) = taken else { return };
-    let ended = close(context);
-    let mut done = progress.lock().unwrap_or_else(PoisonError::into_inner);
-    done.ended = Some(ended);
-    let waker = done.waker.take();
-    drop(done);
-    waker.into_iter().for_each(Waker::wake);
 }

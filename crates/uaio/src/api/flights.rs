@@ -356,6 +356,7 @@ impl State {
         self.queues[queue as usize].pending
     }
 
+    #[cfg(feature = "stream")]
     /// As [`watch`](State::watch), for whatever ends first.
     pub(crate) fn watch_queue(&mut self, queue: u32, waker: Waker) -> Option<Waker> {
         let former = self.queues[queue as usize].waker.replace(waker);

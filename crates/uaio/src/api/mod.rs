@@ -2,6 +2,7 @@
 
 mod aligned;
 mod buffer;
+mod closing;
 mod completion;
 mod completions;
 mod context;
@@ -21,9 +22,10 @@ pub mod tokio;
 
 pub use aligned::AlignedBuf;
 pub use buffer::{IoBuf, IoBufMut};
+pub use closing::Closing;
 pub use completion::{Batch, Completion, Ended, Rejected};
 pub use completions::Completions;
-pub use context::{Builder, Closing, Context, Engine};
+pub use context::{Builder, Context, Engine};
 pub use operation::{IoFile, Operation, Priority, Readiness, RwFlags};
 pub use pool::{BufferPool, PoolBuf};
 pub use scope::{Scope, ScopedTicket};

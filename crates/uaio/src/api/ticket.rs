@@ -182,7 +182,7 @@ unsafe fn strange<B>(shared: &Shared, token: Token) -> Completion<B> {
 }
 
 /// Waits without blocking: a small thread of the context's wakes the task, or whoever drives the context
-/// ([`Builder::eventfd`](crate::Builder::eventfd), [`tokio`](crate::tokio)).
+/// ([`Builder::eventfd`](crate::Builder::eventfd), `uaio::tokio::drive`).
 impl<B> Future for Ticket<B> {
     type Output = Completion<B>;
 
