@@ -120,7 +120,7 @@ fn safe(job: &Job) {
             let count = job.batch.min(job.requests - submitted);
             let read = |i: usize| Operation::read(&job.file, pool.take().unwrap(), offset(submitted + i));
             if count == 1 {
-                done.push(context.submit(read(0)).unwrap());
+                done.submit(read(0)).unwrap();
             } else {
                 done.extend(context.submit_all((0..count).map(read)).all().unwrap());
             }

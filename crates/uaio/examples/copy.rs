@@ -38,9 +38,8 @@ fn copy(from: &File, to: &File, bar: &ProgressBar) -> std::io::Result<()> {
         while next < len
             && let Some(buffer) = pool.take()
         {
-            let ticket = context.submit(Operation::read(from, buffer, next))?;
-            offsets.insert(ticket.id(), next);
-            reads.push(ticket);
+            let id = reads.submit(Operation::read(from, buffer, next))?;
+            offsets.insert(id, next);
             next += BLOCK as u64;
         }
         let Some(read) = reads.next() else { break };

@@ -43,9 +43,8 @@ fn measure(file: &File, depth: usize, time: Duration) -> std::io::Result<Vec<Dur
             random ^= random >> 7;
             random ^= random << 17;
             let now = Instant::now();
-            let ticket = context.submit(Operation::read(file, buffer, random % blocks * BLOCK as u64))?;
-            started.insert(ticket.id(), now);
-            done.push(ticket);
+            let id = done.submit(Operation::read(file, buffer, random % blocks * BLOCK as u64))?;
+            started.insert(id, now);
         }
         // One, with waiting, and those that came with it.
         let mut next = done.next();

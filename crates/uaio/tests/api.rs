@@ -159,7 +159,7 @@ fn polls_and_pipes_wait_and_can_be_cancelled() {
         let poll = context.submit(Operation::poll(&r, Readiness::IN)).unwrap();
         assert_ne!(poll.cancel(), Cancel::TooLate);
         assert_eq!(poll.wait().readiness(), Ok(Readiness::empty()));
-        let late = context.submit(Operation::fsync(&scratch())).unwrap();
+        let late = context.submit(Operation::fsync(scratch())).unwrap();
         std::thread::sleep(Duration::from_millis(30));
         assert_eq!(late.cancel(), Cancel::TooLate);
     });
@@ -192,13 +192,16 @@ fn completions_come_as_they_end() {
     waiting_engines(|context| {
         let pipes: Vec<_> = (0..4).map(|_| pipe()).collect();
         let mut done = context.completions();
-        done.extend(pipes.iter().map(|(r, _)| context.submit(Operation::read(r, vec![0u8; 4], 0)).unwrap()));
+        done.extend(pipes[..3].iter().map(|(r, _)| context.submit(Operation::read(r, vec![0u8; 4], 0)).unwrap()));
+        let last = done.submit(Operation::read(&pipes[3].0, vec![0u8; 4], 0)).unwrap();
+        assert_eq!(done.submit(Operation::read(&pipes[3].1, vec![0u8; 4], 0)).unwrap_err().errno, Errno::EBADF);
         assert!(done.try_next().is_none() && done.len() == 4);
         assert!(done.next_timeout(Duration::from_millis(10)).is_none());
         for i in [2usize, 0, 3] {
             let mut w = &pipes[i].1;
             w.write_all(&[i as u8]).unwrap();
-            assert_eq!(done.next().unwrap().buffer, [i as u8]);
+            let next = done.next().unwrap();
+            assert_eq!((next.buffer, next.id == last), (vec![i as u8], i == 3));
         }
         assert_eq!(done.len(), 1);
         drop(done);
@@ -318,6 +321,6 @@ fn the_builder_refuses_what_cannot_be() {
     let context = Context::builder().name("store").capacity(3).build().unwrap();
     assert_eq!(format!("{context:?}"), "Context(store, 0 of 3 in flight)");
     let (a, b) = (Context::new(1).unwrap(), Context::new(1).unwrap());
-    let ticket = a.submit(Operation::fsync(&scratch())).unwrap();
+    let ticket = a.submit(Operation::fsync(scratch())).unwrap();
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| b.completions().push(ticket))).is_err());
 }

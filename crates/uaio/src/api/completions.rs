@@ -5,8 +5,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::completion::Completion;
-use super::flights::State;
+use super::completion::{Completion, Rejected};
+use super::flights::{Home, State};
+use super::operation::Operation;
 use super::shared::Shared;
 use super::ticket::{Taken, Ticket, taken};
 
@@ -22,7 +23,7 @@ use super::ticket::{Taken, Ticket, taken};
 /// let file = std::fs::File::open("/proc/self/exe")?;
 /// let mut done = context.completions();
 /// for block in 0..4 {
-///     done.push(context.submit(Operation::read(&file, vec![0; 512], block * 512))?);
+///     done.submit(Operation::read(&file, vec![0; 512], block * 512))?;
 /// }
 /// let bytes: usize = done.map(|completion| completion.result.unwrap()).sum();
 /// assert_eq!(bytes, 4 * 512);
@@ -41,6 +42,19 @@ impl<B> Completions<B> {
     pub(crate) fn new(shared: Arc<Shared>) -> Completions<B> {
         let queue = if shared.is_ours() { shared.lock().open_queue() } else { 0 };
         Completions { shared, queue, owns: PhantomData }
+    }
+
+    /// Submits an operation and puts it in: as [`Context::submit`](crate::Context::submit) and [`push`](Completions::push), and
+    /// cheaper than both. Returns the operation's number, which its [`Completion::id`] will be.
+    ///
+    /// # Errors
+    /// The operation with its buffer, and why it was refused; [`EINVAL`](crate::Errno::EINVAL) when the context has ended.
+    pub fn submit<'f>(&mut self, operation: Operation<'f, B>) -> Result<u64, Rejected<'f, B>>
+    where
+        B: Send + 'static,
+    {
+        // SAFETY: the buffer is 'static, and stays in its place until the operation has ended.
+        unsafe { self.shared.submit(operation, Home::Queue(self.queue)) }.map(|token| token.0)
     }
 
     /// Puts an operation in.
@@ -72,12 +86,16 @@ impl<B> Completions<B> {
 
     /// The next completion that is here, without waiting. `None`: there is none.
     pub fn try_next(&mut self) -> Option<Completion<B>> {
-        // What was dispatched already needs no call.
-        let known = self.next_before(Some(Duration::ZERO));
-        if known.is_some() || !self.shared.is_ours() || self.shared.reap_now() == 0 {
-            return known;
+        if !self.shared.is_ours() {
+            return None;
         }
-        self.next_before(Some(Duration::ZERO))
+        // What was dispatched already needs no call.
+        let known = self.first(&mut self.shared.lock());
+        let next = match known {
+            None if self.shared.reap_now() > 0 => self.first(&mut self.shared.lock()),
+            known => known,
+        };
+        next.map(Taken::complete)
     }
 
     /// The next completion, waiting for at most `timeout`. `None`: the time is over, or nothing is left.

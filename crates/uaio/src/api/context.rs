@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::closing::Closing;
 use super::completion::{Batch, Rejected};
 use super::completions::Completions;
+use super::flights::Home;
 use super::operation::Operation;
 use super::scope::{self, Scope};
 use super::shared::{Plan, Shared};
@@ -141,7 +142,7 @@ impl Context {
         operation: Operation<'f, B>,
     ) -> std::result::Result<Ticket<B>, Rejected<'f, B>> {
         // SAFETY: the buffer is 'static, and stays in its place until the operation has ended.
-        let token = unsafe { self.shared.submit(operation, None) }?;
+        let token = unsafe { self.shared.submit(operation, Home::Ticket) }?;
         Ok(Ticket::new(Arc::clone(&self.shared), token))
     }
 

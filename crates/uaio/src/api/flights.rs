@@ -46,6 +46,14 @@ enum Notify {
     Queue(u32),
 }
 
+/// What an operation belongs to from its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    Ticket,
+    Scope(u32),
+    Queue(u32),
+}
+
 #[derive(Debug)]
 struct Flight {
     phase: Phase,
@@ -139,7 +147,7 @@ impl State {
     }
 
     /// A place for one more operation. EAGAIN, EINVAL (closed).
-    pub(crate) fn reserve(&mut self, scope: Option<u32>, is_poll: bool) -> Result<Token> {
+    pub(crate) fn reserve(&mut self, home: Home, is_poll: bool) -> Result<Token> {
         if self.closed {
             return Err(Errno::EINVAL);
         }
@@ -147,30 +155,31 @@ impl State {
         let flight = self.flights.get_mut(index as usize).ok_or(Errno::EAGAIN)?;
         self.free = flight.next;
         let serial = flight.serial.wrapping_add(1);
-        *flight = Flight {
-            phase: Phase::Flying,
-            serial,
-            next: NONE,
-            detached: false,
-            notify: Notify::Nobody,
-            scope,
-            is_poll,
+        let (scope, notify) = match home {
+            Home::Ticket => (None, Notify::Nobody),
+            Home::Scope(scope) => (Some(scope), Notify::Nobody),
+            Home::Queue(queue) => (None, Notify::Queue(queue)),
         };
+        *flight = Flight { phase: Phase::Flying, serial, next: NONE, detached: false, notify, scope, is_poll };
         self.in_flight += 1;
-        if let Some(scope) = scope {
-            self.scopes[scope as usize].iter_mut().for_each(|count| *count += 1);
+        match home {
+            Home::Ticket => {}
+            Home::Scope(scope) => self.scopes[scope as usize].iter_mut().for_each(|count| *count += 1),
+            Home::Queue(queue) => self.queues[queue as usize].pending += 1,
         }
         Ok(Token::new(index, serial))
     }
 
     /// The operation was refused, and what it owned is out: its place is free.
     pub(crate) fn unreserve(&mut self, token: Token) {
-        if let Some(flight) = self.flight(token) {
-            let scope = flight.scope;
-            self.in_flight -= 1;
-            self.leave_scope(scope);
-            self.release(token);
+        let Some(flight) = self.flight(token) else { return };
+        let (scope, notify) = (flight.scope, std::mem::replace(&mut flight.notify, Notify::Nobody));
+        self.in_flight -= 1;
+        self.leave_scope(scope);
+        if let Notify::Queue(queue) = notify {
+            self.queues[queue as usize].pending -= 1;
         }
+        self.release(token);
     }
 
     fn release(&mut self, token: Token) {

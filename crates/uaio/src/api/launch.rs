@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering;
 
 use super::completion::Rejected;
-use super::flights::Token;
+use super::flights::{Home, Token};
 use super::operation::{Operation, Parts};
 use super::shared::{Cell, OWN_PIECES, Shared};
 use crate::abi::{IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_POLL, IOCB_FLAG_RESFD, Iocb, Iovec};
@@ -27,26 +27,26 @@ impl Drop for Place<'_> {
 
 impl Shared {
     /// A place for an operation, looking for events when there is none. EAGAIN.
-    fn reserve(&self, scope: Option<u32>, opcode: u16) -> Result<Token> {
+    fn reserve(&self, home: Home, opcode: u16) -> Result<Token> {
         let is_poll = opcode == IOCB_CMD_POLL;
-        match self.lock().reserve(scope, is_poll) {
+        match self.lock().reserve(home, is_poll) {
             Err(Errno::EAGAIN) => {}
             other => return other,
         }
         self.reap_now();
-        self.lock().reserve(scope, is_poll)
+        self.lock().reserve(home, is_poll)
     }
 
     /// Gets an operation ready: afterwards its iocb can be submitted. EAGAIN: too many operations or bytes.
     fn prepare<'f, B>(
         &self,
         operation: Operation<'f, B>,
-        scope: Option<u32>,
+        home: Home,
     ) -> std::result::Result<(Token, Parts<'f, B>), Rejected<'f, B>> {
         if !self.is_ours() {
             return Err(Rejected { errno: Errno::EINVAL, operation });
         }
-        let token = match self.reserve(scope, operation.parts.iocb.opcode) {
+        let token = match self.reserve(home, operation.parts.iocb.opcode) {
             Ok(token) => token,
             Err(errno) => return Err(Rejected { errno, operation }),
         };
@@ -138,9 +138,9 @@ impl Shared {
     pub(crate) unsafe fn submit<'f, B>(
         &self,
         operation: Operation<'f, B>,
-        scope: Option<u32>,
+        home: Home,
     ) -> std::result::Result<Token, Rejected<'f, B>> {
-        let (token, parts) = self.prepare(operation, scope)?;
+        let (token, parts) = self.prepare(operation, home)?;
         let mut list = [self.iocb_of(token)];
         // SAFETY: the iocb and what it names are in place until the event was taken.
         match unsafe { sys::io_submit(self.id, 1, list.as_mut_ptr()) } {
@@ -168,7 +168,7 @@ impl Shared {
         let mut ready: Vec<(Token, Parts<'f, B>)> = Vec::with_capacity(operations.len().min(self.cells.len()));
         let mut why = None;
         while let Some(operation) = operations.pop_front() {
-            match self.prepare(operation, None) {
+            match self.prepare(operation, Home::Ticket) {
                 Ok(one) => ready.push(one),
                 Err(rejected) => {
                     operations.push_front(rejected.operation);

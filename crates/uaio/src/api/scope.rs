@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::completion::{Completion, Rejected};
+use super::flights::Home;
 use super::operation::Operation;
 use super::shared::Shared;
 use super::ticket::{Cancel, Ticket};
@@ -35,7 +36,7 @@ impl<'scope> Scope<'scope, '_> {
         operation: Operation<'f, B>,
     ) -> Result<ScopedTicket<'scope, B>, Rejected<'f, B>> {
         // SAFETY: `run` waits for the operation before 'scope ends.
-        let token = unsafe { self.shared.submit(operation, Some(self.number)) }?;
+        let token = unsafe { self.shared.submit(operation, Home::Scope(self.number)) }?;
         Ok(ScopedTicket { ticket: Ticket::new(Arc::clone(self.shared), token), scope: PhantomData })
     }
 }

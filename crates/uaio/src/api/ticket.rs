@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
@@ -52,9 +53,10 @@ impl<B> Ticket<B> {
     }
 
     /// Nothing is to be done when it is dropped.
-    pub(crate) fn disarm(mut self) -> (Arc<Shared>, Token) {
-        self.live = false;
-        (Arc::clone(&self.shared), self.token)
+    pub(crate) fn disarm(self) -> (Arc<Shared>, Token) {
+        let ticket = ManuallyDrop::new(self);
+        // SAFETY: moved out of a ticket that is not dropped; nothing else in it needs dropping.
+        (unsafe { std::ptr::read(&raw const ticket.shared) }, ticket.token)
     }
 
     /// A number for the operation that no other of this context has had for a long time (2^32 re-uses of its place).
