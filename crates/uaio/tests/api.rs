@@ -128,6 +128,10 @@ fn a_batch_tells_what_it_left() {
         let left: Vec<Vec<u8>> = batch.rest.into_iter().map(Operation::into_buffer).collect();
         assert_eq!(left, (3..6).map(|i| vec![i as u8; 10]).collect::<Vec<_>>());
         assert!(batch.accepted.into_iter().all(|ticket| ticket.wait().result == Ok(10)));
+        let mut done = context.completions();
+        let queued = done.submit_all((0..6).map(write));
+        assert_eq!((queued.accepted.len(), queued.rest.len(), done.len()), (3, 3, 3));
+        assert!(done.by_ref().map(|one| one.id).eq(queued.accepted));
         // The room is as large as was asked for: 16.
         let all = context.submit_all((0..20).map(|i| Operation::read(&good, vec![0u8; 1], i))).all().unwrap_err();
         assert_eq!((all.accepted.len(), all.rest.len(), all.errno), (16, 4, Some(Errno::EAGAIN)));

@@ -78,21 +78,21 @@ impl<B> From<Rejected<'_, B>> for std::io::Error {
 /// What became of a batch: the operations are accepted in order, until one is refused.
 #[derive(Debug)]
 #[must_use = "a batch may be accepted in part: look at `rest`"]
-pub struct Batch<'f, B> {
-    /// The accepted ones, in order.
-    pub accepted: Vec<Ticket<B>>,
+pub struct Batch<'f, B, A = Ticket<B>> {
+    /// The accepted ones, in order: their tickets, or their numbers where a [`Completions`](crate::Completions) has them.
+    pub accepted: Vec<A>,
     /// The others, in order, starting with the refused one. Empty when all were accepted.
     pub rest: Vec<Operation<'f, B>>,
     /// Why the first of `rest` was refused.
     pub errno: Option<Errno>,
 }
 
-impl<'f, B> Batch<'f, B> {
-    /// The tickets, if all operations were accepted.
+impl<'f, B, A> Batch<'f, B, A> {
+    /// The accepted ones, if all operations were accepted.
     ///
     /// # Errors
     /// The batch itself, when some were not.
-    pub fn all(self) -> std::result::Result<Vec<Ticket<B>>, Batch<'f, B>> {
+    pub fn all(self) -> std::result::Result<Vec<A>, Batch<'f, B, A>> {
         if self.rest.is_empty() { Ok(self.accepted) } else { Err(self) }
     }
 }

@@ -1,12 +1,13 @@
 //! Completions in the order in which they come.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::completion::{Completion, Rejected};
-use super::flights::{Home, State};
+use super::completion::{Batch, Completion, Rejected};
+use super::flights::{Home, State, Token};
 use super::operation::Operation;
 use super::shared::Shared;
 use super::ticket::{Taken, Ticket, taken};
@@ -55,6 +56,20 @@ impl<B> Completions<B> {
     {
         // SAFETY: the buffer is 'static, and stays in its place until the operation has ended.
         unsafe { self.shared.submit(operation, Home::Queue(self.queue)) }.map(|token| token.0)
+    }
+
+    /// Submits several operations with one io_submit, and puts them in: as
+    /// [`Context::submit_all`](crate::Context::submit_all).
+    pub fn submit_all<'f>(&mut self, operations: impl IntoIterator<Item = Operation<'f, B>>) -> Batch<'f, B, u64>
+    where
+        B: Send + 'static,
+    {
+        let mut rest: VecDeque<Operation<'f, B>> = operations.into_iter().collect();
+        let mut accepted = Vec::with_capacity(rest.len());
+        let note = |token: Token| accepted.push(token.0);
+        // SAFETY: as in `submit`.
+        let errno = unsafe { self.shared.submit_all(&mut rest, Home::Queue(self.queue), note) };
+        Batch { accepted, rest: rest.into(), errno }
     }
 
     /// Puts an operation in.

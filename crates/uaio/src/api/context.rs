@@ -155,7 +155,7 @@ impl Context {
         let mut accepted = Vec::with_capacity(rest.len());
         let note = |token| accepted.push(Ticket::new(Arc::clone(&self.shared), token));
         // SAFETY: as in `submit`.
-        let errno = unsafe { self.shared.submit_all(&mut rest, note) };
+        let errno = unsafe { self.shared.submit_all(&mut rest, Home::Ticket, note) };
         Batch { accepted, rest: rest.into(), errno }
     }
 

@@ -38,27 +38,22 @@ impl Shared {
     }
 
     /// Gets an operation ready: afterwards its iocb can be submitted. EAGAIN: too many operations or bytes.
-    fn prepare<'f, B>(
-        &self,
-        operation: Operation<'f, B>,
-        home: Home,
-    ) -> std::result::Result<(Token, Parts<'f, B>), Rejected<'f, B>> {
+    fn prepare<B>(&self, parts: &Parts<'_, B>, buffer: B, home: Home) -> std::result::Result<Token, (Errno, B)> {
         if !self.is_ours() {
-            return Err(Rejected { errno: Errno::EINVAL, operation });
+            return Err((Errno::EINVAL, buffer));
         }
-        let token = match self.reserve(home, operation.parts.iocb.opcode) {
+        let token = match self.reserve(home, parts.iocb.opcode) {
             Ok(token) => token,
-            Err(errno) => return Err(Rejected { errno, operation }),
+            Err(errno) => return Err((errno, buffer)),
         };
         let place = Place { shared: self, token };
-        let Operation { parts, buffer } = operation;
         // SAFETY: the place was reserved a moment ago.
-        let bytes = unsafe { self.fill(token, buffer, &parts) };
+        let bytes = unsafe { self.fill(token, buffer, parts) };
         std::mem::forget(place);
         match self.count_bytes(token, bytes) {
-            Ok(()) => Ok((token, parts)),
+            Ok(()) => Ok(token),
             // SAFETY: it owns what was just put in, and was not submitted.
-            Err(errno) => Err(unsafe { self.refuse(token, parts, errno) }),
+            Err(errno) => Err((errno, unsafe { self.refuse(token) })),
         }
     }
 
@@ -120,15 +115,15 @@ impl Shared {
         if before > 0 && before + bytes > self.bytes_max { Err(Errno::EAGAIN) } else { Ok(()) }
     }
 
-    /// Puts an operation that was not accepted together again.
+    /// Takes the buffer of an operation back that was not accepted.
     ///
     /// # Safety
-    /// `parts` belongs to the operation in the place, which no engine has.
-    unsafe fn refuse<'f, B>(&self, token: Token, parts: Parts<'f, B>, errno: Errno) -> Rejected<'f, B> {
+    /// It owns a `B`, and no engine has it.
+    unsafe fn refuse<B>(&self, token: Token) -> B {
         // SAFETY: the caller's promise.
         let (buffer, _) = unsafe { self.take(token) };
         self.lock().unreserve(token);
-        Rejected { errno, operation: Operation { parts, buffer } }
+        buffer
     }
 
     /// Submits one operation.
@@ -140,13 +135,20 @@ impl Shared {
         operation: Operation<'f, B>,
         home: Home,
     ) -> std::result::Result<Token, Rejected<'f, B>> {
-        let (token, parts) = self.prepare(operation, home)?;
+        let Operation { parts, buffer } = operation;
+        let token = match self.prepare(&parts, buffer, home) {
+            Ok(token) => token,
+            Err((errno, buffer)) => return Err(Rejected { errno, operation: Operation { parts, buffer } }),
+        };
         let mut list = [self.iocb_of(token)];
         // SAFETY: the iocb and what it names are in place until the event was taken.
         match unsafe { sys::io_submit(self.id, 1, list.as_mut_ptr()) } {
             Ok(_) => Ok(token),
-            // SAFETY: it was not accepted.
-            Err(errno) => Err(unsafe { self.refuse(token, parts, errno) }),
+            Err(errno) => {
+                // SAFETY: it was not accepted.
+                let buffer = unsafe { self.refuse(token) };
+                Err(Rejected { errno, operation: Operation { parts, buffer } })
+            }
         }
     }
 
@@ -163,37 +165,46 @@ impl Shared {
     pub(crate) unsafe fn submit_all<'f, B>(
         &self,
         operations: &mut VecDeque<Operation<'f, B>>,
+        home: Home,
         accepted: impl FnMut(Token),
     ) -> Option<Errno> {
         let mut ready: Vec<(Token, Parts<'f, B>)> = Vec::with_capacity(operations.len().min(self.cells.len()));
         let mut why = None;
-        while let Some(operation) = operations.pop_front() {
-            match self.prepare(operation, Home::Ticket) {
-                Ok(one) => ready.push(one),
-                Err(rejected) => {
-                    operations.push_front(rejected.operation);
-                    why = Some(rejected.errno);
-                    break;
-                }
-            }
-        }
-        let mut list: Vec<*mut Iocb> = ready.iter().map(|(token, _)| self.iocb_of(*token)).collect();
-        let mut sent = 0;
-        while sent < list.len() {
-            // SAFETY: the iocbs and what they name are in place until their events were taken.
-            match unsafe { sys::io_submit(self.id, (list.len() - sent) as isize, list[sent..].as_mut_ptr()) } {
-                Ok(count) => sent += count,
-                Err(errno) => {
+        while let Some(Operation { parts, buffer }) = operations.pop_front() {
+            match self.prepare(&parts, buffer, home) {
+                Ok(token) => ready.push((token, parts)),
+                Err((errno, buffer)) => {
+                    operations.push_front(Operation { parts, buffer });
                     why = Some(errno);
                     break;
                 }
             }
         }
+        let mut list: Vec<*mut Iocb> = ready.iter().map(|(token, _)| self.iocb_of(*token)).collect();
+        // SAFETY: the iocbs and what they name are in place until their events were taken.
+        let (sent, errno) = unsafe { self.send(&mut list) };
         for (token, parts) in ready.drain(sent..).rev() {
             // SAFETY: it was not accepted.
-            operations.push_front(unsafe { self.refuse(token, parts, Errno::EAGAIN) }.operation);
+            let buffer = unsafe { self.refuse(token) };
+            operations.push_front(Operation { parts, buffer });
         }
         ready.into_iter().map(|(token, _)| token).for_each(accepted);
-        why
+        errno.or(why)
+    }
+
+    /// io_submit until all are accepted, or one is refused.
+    ///
+    /// # Safety
+    /// As io_submit.
+    unsafe fn send(&self, list: &mut [*mut Iocb]) -> (usize, Option<Errno>) {
+        let mut sent = 0;
+        while sent < list.len() {
+            // SAFETY: the caller's promise.
+            match unsafe { sys::io_submit(self.id, (list.len() - sent) as isize, list[sent..].as_mut_ptr()) } {
+                Ok(count) => sent += count,
+                Err(errno) => return (sent, Some(errno)),
+            }
+        }
+        (sent, None)
     }
 }
