@@ -242,10 +242,14 @@ fn cancel(ctx: ContextId, iocb: usize) -> Result<()> {
         let waits = matches!(State::of(word), State::Sent | State::Taken);
         (waits && slot.cancellable.load(Relaxed) == iocb as u64).then_some((slot, word))
     };
-    let (slot, word) = call.0.slots.used().filter_map(live).min_by_key(|(_, word)| *word).ok_or(Errno::EINVAL)?;
-    if !slot.mark_cancelled(word) {
-        return Err(Errno::EINVAL);
-    }
+    let (slot, word) = loop {
+        let found = call.0.slots.used().filter_map(live).min_by_key(|(_, word)| *word);
+        let (slot, word) = found.ok_or(Errno::EINVAL)?;
+        if slot.mark_cancelled(word) {
+            break (slot, word);
+        }
+        // Its engine has just taken it, or ended it: the next look tells.
+    };
     let service = process.service_of(call.0);
     let _hold = service.hold();
     (&service).cancel_one(slot, word >> 2);

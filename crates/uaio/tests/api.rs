@@ -242,7 +242,7 @@ fn close_tells_what_was_still_to_come() {
         drop(context.submit(Operation::poll(&r, Readiness::IN)).unwrap());
         let started = Instant::now();
         let mut ended = context.close().wait();
-        assert!(started.elapsed() < Duration::from_millis(90), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
         assert_eq!(ended.len(), 3);
         ended.retain(|one| one.id == read.id() || one.id == poll.id());
         ended.sort_by_key(|one| one.result.is_ok());
