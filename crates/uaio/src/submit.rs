@@ -12,7 +12,7 @@ use crate::facts::{self, Facts, Kind};
 use crate::os::probe;
 use crate::process::Process;
 use crate::request::{Op, Request, check_shape};
-use crate::service::Hold;
+use crate::service::{Hold, Service};
 use crate::stats::EngineId;
 
 /// What must happen to a checked request.
@@ -27,6 +27,7 @@ enum Fate {
 /// One io_submit.
 pub(crate) struct Submission {
     process: &'static Process,
+    service: &'static Service,
     context: &'static Context,
     batch: Batch,
     /// The library thread is needed until the batch is sent.
@@ -39,7 +40,8 @@ pub(crate) struct Submission {
 
 impl Submission {
     pub(crate) fn new(process: &'static Process, context: &'static Context) -> Submission {
-        Submission { process, context, batch: Batch::new(), hold: None, facts: None, eventfd: None }
+        let service = process.service_of(context);
+        Submission { process, service, context, batch: Batch::new(), hold: None, facts: None, eventfd: None }
     }
 
     /// Submits up to `nr` requests; returns how many were accepted, or why the first was not.
@@ -69,7 +71,7 @@ impl Submission {
 
     fn send(&mut self) {
         if !self.batch.is_empty() {
-            (&self.process.service).submit(&mut self.batch);
+            (&self.service).submit(&mut self.batch);
         }
     }
 
@@ -133,7 +135,7 @@ impl Submission {
         match fate {
             _ if self.process.script.is_some() => EngineId::Scripted,
             Fate::Ended(_) => EngineId::Inline,
-            Fate::Waits => (&self.process.service).id(),
+            Fate::Waits => (&self.service).id(),
         }
     }
 
@@ -197,11 +199,13 @@ impl Submission {
     }
 
     fn have_engine(&mut self) -> bool {
-        if self.process.config.choice == Choice::Forced(EngineId::Inline) {
+        let by_default =
+            self.process.config.choice == Choice::Forced(EngineId::Inline) && !self.context.has_wish();
+        if by_default || self.context.wants(EngineId::Inline) {
             return false;
         }
         if self.hold.is_none() {
-            self.hold = self.process.service.hold();
+            self.hold = self.service.hold();
         }
         self.hold.is_some()
     }
@@ -213,7 +217,7 @@ impl Submission {
             Err(Errno::EAGAIN) => {
                 // Nobody can poll inside io_submit: without a thread, or room for its files, there is no room for the request.
                 if self.hold.is_none() {
-                    self.hold = self.process.service.hold();
+                    self.hold = self.service.hold();
                 }
                 let possible = self.hold.is_some() && self.keep_room();
                 possible.then_some(Fate::Waits).ok_or(Errno::EAGAIN)
