@@ -9,11 +9,14 @@ use crate::engine::scripted::Scripted;
 use crate::engine::{Batch, Engine, inline};
 use crate::errno::{Errno, Result};
 use crate::facts::{self, Facts, Kind};
-use crate::os::probe;
+use crate::os::probe::Pages;
 use crate::process::Process;
 use crate::request::{Op, Request, check_shape};
 use crate::service::{Hold, Service};
 use crate::stats::EngineId;
+
+/// Where an iocb has its key.
+const KEY: usize = core::mem::offset_of!(Iocb, key);
 
 /// What must happen to a checked request.
 #[derive(Clone, Copy)]
@@ -36,12 +39,23 @@ pub(crate) struct Submission {
     facts: Option<Facts>,
     /// The last descriptor that was found to be an eventfd.
     eventfd: Option<i32>,
+    /// Of the program's memory.
+    pages: Pages,
 }
 
 impl Submission {
     pub(crate) fn new(process: &'static Process, context: &'static Context) -> Submission {
         let service = process.service_of(context);
-        Submission { process, service, context, batch: Batch::new(), hold: None, facts: None, eventfd: None }
+        Submission {
+            process,
+            service,
+            context,
+            batch: Batch::new(),
+            hold: None,
+            facts: None,
+            eventfd: None,
+            pages: Pages::new(),
+        }
     }
 
     /// Submits up to `nr` requests; returns how many were accepted, or why the first was not.
@@ -78,10 +92,12 @@ impl Submission {
     /// # Safety
     /// As `run`.
     unsafe fn one(&mut self, pointer: usize) -> Result<()> {
-        // SAFETY: `copy_in` reads only what it found readable.
-        let address: usize = unsafe { copy_in(pointer) }?;
+        // SAFETY: any bytes are an address, and `copy_in` reads only what it found readable.
+        let address: usize = unsafe { self.copy_in(pointer) }?;
+        // An iocb whose key can be written can mostly be read: one look for both. If not, the next one tells.
+        self.pages.writable(address.wrapping_add(KEY), 4);
         // SAFETY: as above.
-        let iocb: Iocb = unsafe { copy_in(address) }?;
+        let iocb: Iocb = unsafe { self.copy_in(address) }?;
         check_shape(&iocb)?;
         self.context.reserve()?;
         // SAFETY: the caller's promise.
@@ -95,7 +111,7 @@ impl Submission {
         if iocb.flags & IOCB_FLAG_RESFD != 0 {
             self.check_resfd(iocb.resfd as i32)?;
         }
-        clear_key(address)?;
+        self.clear_key(address)?;
         let mut request = Request::check(iocb, address, &facts)?;
         request.started_ns = counters::clock_ns();
         let decided = match &self.process.script {
@@ -137,6 +153,28 @@ impl Submission {
             Fate::Ended(_) => EngineId::Inline,
             Fate::Waits => (&self.service).id(),
         }
+    }
+
+    /// Copies a value from the program's memory. EFAULT.
+    ///
+    /// # Safety
+    /// Any bytes are a valid `T`.
+    unsafe fn copy_in<T>(&mut self, address: usize) -> Result<T> {
+        if !self.pages.readable(address, size_of::<T>()) {
+            return Err(Errno::EFAULT);
+        }
+        // SAFETY: readable a moment ago; any bytes are valid, by the caller's promise.
+        Ok(unsafe { (address as *const T).read_unaligned() })
+    }
+
+    /// Stores 0 to `aio_key`, as io_cancel demands it. EFAULT: the iocb cannot be written.
+    fn clear_key(&mut self, address: usize) -> Result<()> {
+        if !self.pages.writable(address + KEY, 4) {
+            return Err(Errno::EFAULT);
+        }
+        // SAFETY: writable a moment ago.
+        unsafe { ((address + KEY) as *mut u32).write_unaligned(0) };
+        Ok(())
     }
 
     fn facts(&mut self, fd: i32) -> Result<Facts> {
@@ -329,27 +367,4 @@ fn run_flagged(request: &Request) -> Result<Fate> {
         Err(Errno::EOPNOTSUPP) => Err(Errno::EOPNOTSUPP),
         done => Ok(Fate::Ended(request.result(done))),
     }
-}
-
-/// Copies a value from the program's memory. EFAULT.
-///
-/// # Safety
-/// Any bytes are a valid `T`.
-unsafe fn copy_in<T>(address: usize) -> Result<T> {
-    if !probe::readable(address, size_of::<T>()) {
-        return Err(Errno::EFAULT);
-    }
-    // SAFETY: readable a moment ago; any bytes are valid, by the caller's promise.
-    Ok(unsafe { (address as *const T).read_unaligned() })
-}
-
-/// Stores 0 to `aio_key`, as io_cancel demands it. EFAULT: the iocb cannot be written.
-fn clear_key(address: usize) -> Result<()> {
-    let key = address + core::mem::offset_of!(Iocb, key);
-    if !probe::writable(key, 4) {
-        return Err(Errno::EFAULT);
-    }
-    // SAFETY: writable a moment ago.
-    unsafe { (key as *mut u32).write_unaligned(0) };
-    Ok(())
 }

@@ -17,6 +17,53 @@ pub(crate) fn writable(addr: usize, len: usize) -> bool {
     each_page(addr, len, writable_word)
 }
 
+/// Pages that were found good a moment ago: the iocbs of one io_submit mostly lie side by side.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    readable: usize,
+    /// Readable too.
+    writable: usize,
+}
+
+impl Pages {
+    /// None is known.
+    pub(crate) fn new() -> Pages {
+        Pages { readable: usize::MAX, writable: usize::MAX }
+    }
+
+    /// As [`readable`].
+    pub(crate) fn readable(&mut self, addr: usize, len: usize) -> bool {
+        let page = only_page(addr, len);
+        if page.is_some_and(|page| page == self.readable || page == self.writable) {
+            return true;
+        }
+        let good = readable(addr, len);
+        if let Some(page) = page.filter(|_| good) {
+            self.readable = page;
+        }
+        good
+    }
+
+    /// As [`writable`].
+    pub(crate) fn writable(&mut self, addr: usize, len: usize) -> bool {
+        let page = only_page(addr, len);
+        if page == Some(self.writable) {
+            return true;
+        }
+        let good = writable(addr, len);
+        if let Some(page) = page.filter(|_| good) {
+            self.writable = page;
+        }
+        good
+    }
+}
+
+/// The page that the whole range lies in, if it lies in one.
+fn only_page(addr: usize, len: usize) -> Option<usize> {
+    let last = addr.checked_add(len.saturating_sub(1))?;
+    (addr / PAGE == last / PAGE).then_some(addr / PAGE)
+}
+
 /// Calls `probe` with an aligned word in each page of the range. It may lie beside the range, but in the same
 /// page: so also 4 bytes just before a hole can be probed.
 fn each_page(addr: usize, len: usize, probe: fn(usize) -> bool) -> bool {
