@@ -14,17 +14,7 @@ test:
 	$(CARGO) test --workspace --locked
 
 install: all
-	install -D -m 755 $(BUILT)/uaio $(AT)/bin/uaio
-	install -D -m 755 $(BUILT)/libuaio_preload.so $(AT)/lib/uaio/libuaio_preload.so
-	install -D -m 755 $(BUILT)/libaio.so.1 $(AT)/lib/uaio/libaio.so.1
-	install -D -m 755 $(BUILT)/libaio.so.1t64 $(AT)/lib/uaio/libaio.so.1t64
-	install -D -m 644 $(BUILT)/libaio.a $(AT)/lib/uaio/libaio.a
-	ln -sf libaio.so.1 $(AT)/lib/uaio/libaio.so
-	install -D -m 644 crates/libaio/include/libaio.h $(AT)/include/uaio/libaio.h
-	install -d $(AT)/lib/uaio/pkgconfig
-	sed -e 's|@PREFIX@|$${pcfiledir}/../../..|' -e 's|@VERSION@|0.3.113|' crates/libaio/libaio.pc.in > $(AT)/lib/uaio/pkgconfig/libaio.pc
-	install -D -m 755 $(BUILT)/aiocp $(AT)/libexec/uaio/aiocp
-	for page in docs/man/man*/*; do install -D -m 644 $$page $(AT)/share/man/$$(basename $$(dirname $$page))/$$(basename $$page); done
+	$(BUILT)/uaio install $(AT)
 
 uninstall:
 	rm -f $(AT)/bin/uaio $(AT)/libexec/uaio/aiocp

@@ -37,6 +37,11 @@ pub struct Case {
 }
 
 impl Case {
+    /// What stands before the `/`.
+    pub fn group(&self) -> &'static str {
+        self.name.split_once('/').map_or("", |(group, _)| group)
+    }
+
     /// The rows that it states: what follows each `spec ` in its source.
     pub fn rows(&self) -> impl Iterator<Item = &'static str> {
         self.source.split(", ").filter_map(|part| part.strip_prefix("spec "))

@@ -127,7 +127,7 @@ fn argument(call: &str, index: usize, value: usize) -> String {
     match (call, index) {
         ("io_setup", 0) => (value as u32).to_string(),
         ("io_submit", 1) | ("io_getevents" | "io_pgetevents", 1 | 2) => (value as isize).to_string(),
-        _ if value == 0 => "NULL".into(),
+        _ if value == 0 && index > 0 => "NULL".into(),
         _ => format!("{value:#x}"),
     }
 }

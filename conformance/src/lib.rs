@@ -8,6 +8,7 @@ pub mod aio;
 pub mod alone;
 pub mod case;
 pub mod cases;
+pub mod direct;
 pub mod failure;
 pub mod list;
 pub mod needs_process;

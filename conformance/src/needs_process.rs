@@ -5,6 +5,7 @@ use glob::Pattern;
 const FORKS: &str = "it forks, or its process ends";
 const SIGNALS: &str = "its signals and their handlers are those of a process";
 const LIMITS: &str = "it gives up limits or rights of its process";
+const FRESH: &str = "it tells what a fresh process has";
 
 /// Names, as globs, and why.
 const NEEDS: &[(&str, &str)] = &[
@@ -27,6 +28,8 @@ const NEEDS: &[(&str, &str)] = &[
     ("resfd/a_storm_of_signals_*", SIGNALS),
     ("stream/a_signal_*", SIGNALS),
     ("stream/*_with_a_signal", SIGNALS),
+    ("io_setup/lowest_free_index_*", FRESH),
+    ("ring/another_id_is_einval_*", FRESH),
     ("self_test/forks", FORKS),
 ];
 

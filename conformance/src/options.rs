@@ -65,13 +65,16 @@ pub struct Args {
 }
 
 impl Args {
-    /// The cases that are asked for, in their order; an error when there is none.
+    /// The cases that are asked for, group by group; an error when there is none.
     pub fn cases(&self) -> Result<Vec<Case>, String> {
         let globs = self.case.iter().map(|text| glob(text)).collect::<Result<Vec<_>, _>>()?;
         let all = if self.self_test { self_test::cases() } else { cases::all() };
         let named = |case: &Case| globs.is_empty() || globs.iter().any(|glob| glob.matches(case.name));
         let wanted = |case: &Case| named(case) && self.level.is_none_or(|level| level == case.level);
-        let chosen: Vec<Case> = all.into_iter().filter(wanted).collect();
+        let mut groups: Vec<&str> = all.iter().map(Case::group).collect();
+        groups.dedup();
+        let mut chosen: Vec<Case> = all.into_iter().filter(wanted).collect();
+        chosen.sort_by_key(|case| groups.iter().position(|group| *group == case.group()));
         if chosen.is_empty() { Err("no case fits; --list shows all".into()) } else { Ok(chosen) }
     }
 

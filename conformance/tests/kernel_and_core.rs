@@ -45,3 +45,8 @@ fn uring_is_like_the_kernel() {
 fn threads_is_like_the_kernel() {
     all_pass(&Target::Core("threads".into()));
 }
+
+#[test]
+fn scripted_is_like_the_kernel_without_a_script() {
+    all_pass(&Target::Core("scripted".into()));
+}

@@ -27,13 +27,14 @@ fn main() {
         println!("cargo:rerun-if-changed={}", place.root.join("crates").join(dir).display());
     }
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed={}", place.root.join("Cargo.lock").display());
+    for file in ["Cargo.lock", "Cargo.toml"] {
+        println!("cargo:rerun-if-changed={}", place.root.join(file).display());
+    }
 
     let built = place.cargo(&["-p", "uaio-preload", "-p", "aiocp"], "main");
     place.copy(&built.join("aiocp"), "aiocp");
     let preload = place.object(&built.join("libuaio_preload.a"), "preload/link/preload.exports", "preload.o");
-    let entry_points =
-        ["-Wl,-init,uaio_preload_init", "-Wl,-fini,uaio_preload_fini", "-Wl,--defsym,uaio_core=uaio_preload_core"];
+    let entry_points = ["-Wl,-init,uaio_preload_init", "-Wl,--defsym,uaio_core=uaio_preload_core"];
     place.share(&preload, "libuaio_preload.so", "libaio/link/libaio.map", &entry_points);
 
     let built = place.cargo(&["-p", "uaio-libaio"], "main");

@@ -64,7 +64,7 @@ pub fn cases() -> Vec<Case> {
             assert!(n == back.len() as isize && back.iter().all(|b| *b == 3));
         }),
         case!(Contract, "life/accepted_direct_overwrites_survive_sigkill", "spec 6, 8.1", |t| {
-            if t.is_ours() && std::env::var("UAIO_ENGINE").as_deref() == Ok("threads") {
+            if t.is_ours() && std::env::var("UAIO_ENGINE").is_ok_and(|e| ["threads", "scripted"].contains(&&*e)) {
                 t.not_applicable("README, \"Is my data safe?\": queued O_DIRECT overwrites on threads");
             }
             survive_sigkill(t, |t, fd| {
@@ -74,7 +74,7 @@ pub fn cases() -> Vec<Case> {
             });
         }),
         case!(Contract, "life/accepted_direct_writes_into_allocated_space_survive_sigkill", "spec 6, 8.1", |t| {
-            if t.is_ours() && std::env::var("UAIO_ENGINE").as_deref() == Ok("threads") {
+            if t.is_ours() && std::env::var("UAIO_ENGINE").is_ok_and(|e| ["threads", "scripted"].contains(&&*e)) {
                 t.not_applicable("README, \"Is my data safe?\": queued O_DIRECT overwrites on threads");
             }
             survive_sigkill(t, |_, fd| {
@@ -111,7 +111,7 @@ pub fn cases() -> Vec<Case> {
             put(w, b"x");
             assert_eq!(t.reap(ctx, 1).len(), 1);
         }),
-        case!(Linux, "life/a_context_has_no_descriptor", "spec 0", |t| {
+        case!(Linux, "life/a_context_has_no_descriptor", "spec 0.15", |t| {
             let before = std::fs::read_dir("/proc/self/fd").unwrap().count();
             let all: Vec<usize> = (0..100).map(|_| t.setup(1)).collect();
             assert_eq!(std::fs::read_dir("/proc/self/fd").unwrap().count(), before);

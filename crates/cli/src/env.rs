@@ -19,6 +19,8 @@ pub enum Engine {
     Uring,
     /// A pool of worker threads
     Threads,
+    /// Worker threads that follow the script of --fault
+    Scripted,
     /// The kernel's AIO: nothing is ours
     Off,
 }
@@ -35,12 +37,15 @@ pub enum Format {
 }
 
 /// What is to be set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub library: PathBuf,
     pub engine: Option<Engine>,
     pub max_nr: Option<u64>,
     pub stats: Option<PathBuf>,
+    /// The script of the engine `scripted`, and where its decisions are noted.
+    pub fault: Option<String>,
+    pub fault_log: Option<PathBuf>,
 }
 
 type Variable = (&'static str, OsString);
@@ -59,6 +64,8 @@ impl Settings {
         if let Some(stats) = &self.stats {
             all.push(("UAIO_STATS", stats.into()));
         }
+        all.extend(self.fault.as_ref().map(|script| ("UAIO_FAULT", script.into())));
+        all.extend(self.fault_log.as_ref().map(|log| ("UAIO_FAULT_LOG", log.into())));
         all
     }
 
@@ -107,7 +114,7 @@ mod tests {
     use super::*;
 
     fn settings() -> Settings {
-        Settings { library: "/p/u.so".into(), engine: None, max_nr: None, stats: None }
+        Settings { library: "/p/u.so".into(), ..Settings::default() }
     }
 
     fn value(settings: &Settings, name: &str, current: &[(&str, &str)]) -> Option<OsString> {

@@ -6,14 +6,18 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
-const PRELOAD: [&str; 2] = ["../lib/uaio/libuaio_preload.so", "libuaio_preload.so"];
 const AIOCP: [&str; 2] = ["aiocp", "../libexec/uaio/aiocp"];
 
 /// The preload library, as LD_PRELOAD can name it.
 pub fn preload() -> Result<PathBuf, Failure> {
-    let library = find(&PRELOAD)?;
+    let library = library("libuaio_preload.so")?;
     check_preloadable(&library)?;
     Ok(library)
+}
+
+/// A library that was built with the command.
+pub fn library(name: &str) -> Result<PathBuf, Failure> {
+    find(&[&format!("../lib/uaio/{name}"), name])
 }
 
 /// The bundled client.

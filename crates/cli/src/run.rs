@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::unistd::execve;
+use uaio::fault::Script;
 
 use crate::env::{Engine, Format, Settings};
 use crate::failure::{Failure, NOT_FOUND};
@@ -23,6 +24,7 @@ Examples:
   uaio run -- fio job.fio
   uaio run --summary -- qemu-img bench -n -i native disk.img
   uaio run --engine threads --summary=stats.json -- ./program
+  uaio run --fault 'read:EIO nth=3; write:short 5%' -- ./program
   eval \"$(uaio run --print-env)\"
 
 Exit status: that of PROGRAM; 125 when uaio cannot do what is asked, 126 when PROGRAM cannot be executed, 127 when
@@ -37,6 +39,12 @@ pub struct Args {
     /// Print the environment that does the same, and exit
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "shell")]
     print_env: Option<Format>,
+    /// Make requests fail, be short, corrupt or late: 'seed=7; read:EIO nth=3; fsync:delay 50ms', or @FILE; see uaio(1)
+    #[arg(long, value_name = "SCRIPT")]
+    fault: Option<String>,
+    /// Append what --fault has done to FILE, as a script that does the same again
+    #[arg(long, value_name = "FILE", requires = "fault")]
+    fault_log: Option<PathBuf>,
     /// How many requests a process may ask room for, as fs.aio-max-nr [default: UAIO_MAX_NR, else 1048576]
     #[arg(long, value_name = "N")]
     max_nr: Option<u64>,
@@ -48,9 +56,40 @@ pub struct Args {
     command: Vec<OsString>,
 }
 
+/// A script is followed by the engine `scripted` alone.
+fn engine(args: &Args) -> Result<Option<Engine>, Failure> {
+    match (&args.fault, args.engine) {
+        (Some(_), None | Some(Engine::Scripted)) => Ok(Some(Engine::Scripted)),
+        (Some(_), Some(_)) => Err(Failure::own("--fault works with --engine scripted alone; leave --engine out")),
+        (None, engine) => Ok(engine),
+    }
+}
+
+/// The script, read for its errors.
+fn fault(args: &Args) -> Result<Option<String>, Failure> {
+    let Some(script) = &args.fault else { return Ok(None) };
+    let text = match script.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file).map_err(|e| Failure::own(format!("--fault: {file}: {e}")))?,
+        None => script.clone(),
+    };
+    text.parse::<Script>().map_err(|why| Failure::own(format!("--fault: {why}")))?;
+    Ok(Some(text))
+}
+
+/// Absolute, for the program may go elsewhere.
+fn fault_log(args: &Args) -> Result<Option<PathBuf>, Failure> {
+    let absolute = |log: &PathBuf| {
+        let path = std::path::absolute(log);
+        path.map_err(|e| Failure::own(format!("--fault-log {}: {e}", log.display())))
+    };
+    args.fault_log.as_ref().map(absolute).transpose()
+}
+
 /// Gives the exit status, if it comes back at all.
 pub fn run(args: Args) -> Result<i32, Failure> {
-    let settings = Settings { library: place::preload()?, engine: args.engine, max_nr: args.max_nr, stats: None };
+    let (engine, fault, fault_log) = (engine(&args)?, fault(&args)?, fault_log(&args)?);
+    let settings =
+        Settings { library: place::preload()?, engine, max_nr: args.max_nr, stats: None, fault, fault_log };
     if let Some(format) = args.print_env {
         print!("{}", settings.lines(format));
         return Ok(0);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <pthread.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -147,27 +148,68 @@ static int ways_out(void)
     return 0;
 }
 
-// 64 O_DIRECT overwrites, then out at once: `how` says which way
-static int leave_with_writes(const char *path, const char *how)
+static aio_context_t waited_for;
+
+static void *wait_for_ever(void *mask)
 {
-    int fd = open(path, O_RDWR | O_DIRECT);
-    char *page;
-    if (fd < 0 || posix_memalign((void **)&page, 4096, 64 * 4096)) return 2;
-    memset(page, 'n', 64 * 4096);
-    static struct iocb io[64], *list[64];
-    aio_context_t ctx = 0;
-    CHECK(syscall(SYS_io_setup, 64, &ctx) == 0);
-    for (int i = 0; i < 64; i++) {
-        io[i].aio_fildes = fd, io[i].aio_lio_opcode = IOCB_CMD_PWRITE;
-        io[i].aio_buf = (uintptr_t)page + i * 4096, io[i].aio_nbytes = 4096, io[i].aio_offset = i * 4096;
-        list[i] = &io[i];
+    struct io_event event;
+    int old;
+    pthread_setcanceltype(mask ? PTHREAD_CANCEL_ASYNCHRONOUS : PTHREAD_CANCEL_DEFERRED, &old);
+    sigset_t none;
+    sigemptyset(&none);
+    struct { void *mask; size_t size; } set = { &none, 8 };
+    if (mask == (void *)2) syscall(SYS_io_pgetevents, waited_for, 1L, 1L, &event, NULL, &set);
+    else syscall(SYS_io_getevents, waited_for, 1L, 1L, &event, NULL);
+    pthread_testcancel();
+    return NULL;
+}
+
+// deferred (0) it ends once the event has come, asynchronous (1, and 2 with io_pgetevents) at once; the context works on
+static int cancelled_threads(void)
+{
+    for (uintptr_t how = 0; how < 3; how++) {
+        int fds[2];
+        pthread_t thread;
+        void *result = NULL;
+        waited_for = 0;
+        CHECK(pipe(fds) == 0 && syscall(SYS_io_setup, 8, &waited_for) == 0);
+        CHECK(pthread_create(&thread, NULL, wait_for_ever, (void *)how) == 0);
+        usleep(50000);
+        CHECK(pthread_cancel(thread) == 0);
+        struct iocb io = { .aio_fildes = fds[0], .aio_lio_opcode = IOCB_CMD_POLL, .aio_buf = 1, .aio_data = 5 }, *list = &io;
+        if (how) CHECK(pthread_join(thread, &result) == 0);
+        CHECK(syscall(SYS_io_submit, waited_for, 1L, &list) == 1);
+        CHECK(write(fds[1], "x", 1) == 1);
+        if (!how) CHECK(pthread_join(thread, &result) == 0);
+        CHECK(result == PTHREAD_CANCELED);
+        struct io_event event;
+        if (how) CHECK(syscall(SYS_io_getevents, waited_for, 1L, 1L, &event, NULL) == 1 && event.data == 5);
+        CHECK(syscall(SYS_io_destroy, waited_for) == 0);
+        close(fds[0]), close(fds[1]);
     }
-    CHECK(syscall(SYS_io_submit, ctx, 64L, list) == 64);
-    if (!strcmp(how, "exit")) exit(0);
-    if (!strcmp(how, "_exit")) _exit(0);
-    if (!strcmp(how, "quick_exit")) quick_exit(0);
-    if (!strcmp(how, "exec")) execl("/bin/true", "true", (char *)NULL);
-    return 1;
+    return 0;
+}
+
+// a library that is unloaded with requests in flight goes on, and is the same when it is loaded again
+static int unloaded(void)
+{
+    void *lib = dlopen(getenv("OTHER_LIBAIO"), RTLD_NOW | RTLD_LOCAL);
+    CHECK(lib);
+    setup_fn lib_setup = (setup_fn)dlsym(lib, "io_setup");
+    int (*lib_submit)(aio_context_t, long, struct iocb **) = (int (*)(aio_context_t, long, struct iocb **))dlsym(lib, "io_submit");
+    aio_context_t ctx = 0;
+    int fds[2];
+    CHECK(lib_setup && lib_submit && pipe(fds) == 0 && lib_setup(8, &ctx) == 0);
+    struct iocb io = { .aio_fildes = fds[0], .aio_lio_opcode = IOCB_CMD_POLL, .aio_buf = 1, .aio_data = 5 }, *list = &io;
+    CHECK(lib_submit(ctx, 1, &list) == 1 && dlclose(lib) == 0);
+    CHECK(write(fds[1], "x", 1) == 1);
+    lib = dlopen(getenv("OTHER_LIBAIO"), RTLD_NOW | RTLD_LOCAL);
+    events_fn lib_events = (events_fn)dlsym(lib, "io_getevents");
+    struct io_event event;
+    CHECK(lib_events && lib_events(ctx, 1, 1, &event, NULL) == 1 && event.data == 5);
+    int (*lib_destroy)(aio_context_t) = (int (*)(aio_context_t))dlsym(lib, "io_destroy");
+    CHECK(lib_destroy && lib_destroy(ctx) == 0 && dlclose(lib) == 0);
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -177,6 +219,7 @@ int main(int argc, char **argv)
     if (!strcmp(name, "the_two_files")) return the_two_files();
     if (!strcmp(name, "contexts_cross")) return contexts_cross();
     if (!strcmp(name, "ways_out")) return ways_out();
-    if (!strcmp(name, "leave_with_writes") && argc > 3) return leave_with_writes(argv[2], argv[3]);
+    if (!strcmp(name, "cancelled_threads")) return cancelled_threads();
+    if (!strcmp(name, "unloaded")) return unloaded();
     return 2;
 }

@@ -23,7 +23,12 @@ fn program() -> &'static Path {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("front_ends");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/front_ends.c");
-        let status = Command::new("cc").args(["-O1", "-Wall", "-o"]).arg(&out).arg(source).arg("-ldl").status();
+        let status = Command::new("cc")
+            .args(["-O1", "-Wall", "-o"])
+            .arg(&out)
+            .arg(source)
+            .args(["-ldl", "-lpthread"])
+            .status();
         assert!(status.unwrap().success());
         (dir, out)
     };
@@ -63,29 +68,19 @@ fn ways_out_keep_their_arguments_and_the_preload() {
 }
 
 #[test]
-fn accepted_writes_are_on_file_whichever_way_out() {
-    let dir = tempfile::tempdir_in(std::env::var_os("TMPDIR").unwrap_or_else(|| "/var/tmp".into())).unwrap();
-    let path = dir.path().join("data");
-    for engine in ["uring", "threads", "inline"] {
-        for how in ["exit", "_exit", "quick_exit", "exec"] {
-            std::fs::write(&path, vec![b'o'; 64 * 4096]).unwrap();
-            std::fs::File::open(&path).unwrap().sync_all().unwrap();
-            let out = over_preload(&["leave_with_writes", path.to_str().unwrap(), how], engine);
-            if out.status.code() == Some(2) {
-                eprintln!("not applicable: no O_DIRECT in {}", dir.path().display());
-                return;
-            }
-            if engine == "uring"
-                && !out.status.success()
-                && String::from_utf8_lossy(&out.stderr).contains("errno 38")
-            {
-                continue; // this place has no io_uring
-            }
-            assert!(out.status.success(), "{engine} {how}: {out:?}");
-            let data = std::fs::read(&path).unwrap();
-            assert_eq!(data.iter().filter(|b| **b == b'n').count(), 64 * 4096, "{engine}, {how}");
-        }
+fn a_cancelled_thread_leaves_a_context_that_works() {
+    for engine in ["auto", "threads", "off"] {
+        let out = over_preload(&["cancelled_threads"], engine);
+        assert!(out.status.success(), "{engine}: {}", String::from_utf8_lossy(&out.stderr));
     }
+}
+
+#[test]
+fn an_unloaded_library_goes_on() {
+    holds("unloaded");
+    let mut alone = Command::new(program());
+    let out = alone.arg("unloaded").env("OTHER_LIBAIO", beside_uaio("libaio.so.1")).output().unwrap();
+    assert!(out.status.success(), "alone: {}", String::from_utf8_lossy(&out.stderr));
 }
 
 /// `name@version` or `name@@version` of every symbol that a library defines with a version.

@@ -126,3 +126,20 @@ fn file_capabilities() {
     let result = output(command(["run".as_ref(), program.as_os_str()]).uid(NOBODY).gid(NOBODY));
     assert_refused(&result, 125, "has file capabilities");
 }
+
+#[test]
+fn fault_scripts_that_cannot_be_read() {
+    for (script, words) in [
+        ("read:EFOO", "'EFOO' is no effect"),
+        ("fsync:short", "only reads, writes and io_submit can be short"),
+        ("@/nowhere/script", "/nowhere/script: No such file"),
+    ] {
+        assert_refused(&run(["run", "--fault", script, "--", "true"]), 125, words);
+    }
+    assert_refused(
+        &run(["run", "--fault", "read:EIO", "--engine", "uring", "--", "true"]),
+        125,
+        "leave --engine out",
+    );
+    assert!(run(["run", "--fault", "read:EIO", "--", "true"]).status.success());
+}

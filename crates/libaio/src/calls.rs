@@ -170,3 +170,9 @@ unsafe extern "C" fn uaio_lib_io_queue_wait(ctx: usize, timeout: *const Timespec
     // SAFETY: the caller's call.
     unsafe { io_getevents(ctx, 0, 0, core::ptr::null_mut(), timeout) }
 }
+
+/// Run at exit (`symbols.rs`): accepted writes are performed. Everything works on afterwards.
+#[unsafe(no_mangle)]
+extern "C" fn uaio_lib_at_exit() {
+    uaio::entry::drain();
+}

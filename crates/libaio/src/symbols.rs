@@ -63,6 +63,9 @@ global_asm!(
 );
 global_asm!(".globl uaio_current_core");
 
+// What was accepted is performed before the process ends; _exit, exec and signals only the preload library sees coming.
+global_asm!(".pushsection .fini_array,\"aw\",%fini_array", ".p2align 3", ".quad uaio_lib_at_exit", ".popsection");
+
 export!("io_setup", "uaio_lib_io_setup");
 export!("io_destroy", "uaio_lib_io_destroy");
 export!("io_submit", "uaio_lib_io_submit");

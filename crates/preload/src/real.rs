@@ -44,9 +44,3 @@ extern "C" fn uaio_preload_init() {
     }
     crate::children::remember_environment();
 }
-
-/// Run by the dynamic linker at exit (DT_FINI): accepted writes are performed. Everything works on afterwards.
-#[unsafe(no_mangle)]
-extern "C" fn uaio_preload_fini() {
-    uaio::entry::drain();
-}

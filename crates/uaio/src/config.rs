@@ -2,6 +2,8 @@
 
 use core::ffi::CStr;
 
+use crate::engine::scripted::LOG_MAX;
+use crate::fault::Script;
 use crate::stats::EngineId;
 
 /// Longest `UAIO_STATS` directory, bytes with NUL.
@@ -36,6 +38,8 @@ pub(crate) enum Writes {
 pub(crate) struct Config {
     pub(crate) choice: Choice,
     pub(crate) writes: Writes,
+    /// io_cancel ends whatever it can.
+    pub(crate) cancel_extended: bool,
     /// `fs.aio-max-nr` of this process, in requests.
     pub(crate) max_nr: u64,
     /// NUL-terminated; empty when unset.
@@ -46,7 +50,8 @@ impl Config {
     /// From the environment; in an AT_SECURE process from the host alone.
     pub(crate) fn read() -> Config {
         let max_nr = variable(c"UAIO_MAX_NR").and_then(number).unwrap_or_else(host_max_nr);
-        Config { choice: choice(), writes: writes(), max_nr, stats_dir: stats_dir() }
+        let cancel_extended = variable(c"UAIO_CANCEL").is_some_and(|value| value.to_bytes() == b"extended");
+        Config { choice: choice(), writes: writes(), cancel_extended, max_nr, stats_dir: stats_dir() }
     }
 }
 
@@ -56,8 +61,20 @@ fn choice() -> Choice {
         Some(b"inline") => Choice::Forced(EngineId::Inline),
         Some(b"uring") => Choice::Forced(EngineId::Uring),
         Some(b"threads") => Choice::Forced(EngineId::Threads),
+        Some(b"scripted") => Choice::Forced(EngineId::Scripted),
+        Some(b"auto") | None if variable(c"UAIO_FAULT").is_some() => Choice::Forced(EngineId::Scripted),
         _ => Choice::Auto,
     }
+}
+
+/// The script of the engine `scripted`, and where its decisions are noted. None: it cannot be read.
+pub(crate) fn script() -> Option<(Script, [u8; LOG_MAX])> {
+    let text = variable(c"UAIO_FAULT").unwrap_or_default().to_str().ok()?;
+    let mut log = [0; LOG_MAX];
+    if let Some(path) = variable(c"UAIO_FAULT_LOG").map(CStr::to_bytes).filter(|path| path.len() < LOG_MAX) {
+        log[..path.len()].copy_from_slice(path);
+    }
+    Some((text.parse().ok()?, log))
 }
 
 fn writes() -> Writes {

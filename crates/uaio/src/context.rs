@@ -302,6 +302,8 @@ impl Context {
         let request = unsafe { slot.request() };
         request.release();
         let cold = is_cold_read(request);
+        // What io_cancel has announced as cancelled is, also if it became ready meanwhile.
+        let res = if request.op == Op::Poll && !slot.close_to_cancel() { request.cancelled() } else { res };
         counters::count_completion(request, res);
         let event = IoEvent { data: request.data, obj: request.obj, res, res2: 0 };
         if !self.deliver(&event, Some(slot), resfd, side) {

@@ -4,6 +4,7 @@
 //! exactly once through [`Context::finish`], on any thread, maybe before `submit` returns.
 
 pub(crate) mod inline;
+pub(crate) mod scripted;
 pub(crate) mod threads;
 pub(crate) mod uring;
 
@@ -43,6 +44,8 @@ pub(crate) struct Batch {
     count: usize,
     fds: [i32; MAX_FDS],
     fd_count: usize,
+    /// Room in the library's descriptor table that is kept for it already.
+    pub(crate) room: u32,
 }
 
 /// [`Slot::resfd`] of a request without eventfd.
@@ -58,6 +61,7 @@ impl Batch {
             count: 0,
             fds: [0; MAX_FDS],
             fd_count: 0,
+            room: 0,
         }
     }
 
@@ -114,5 +118,6 @@ impl Batch {
     pub(crate) fn clear(&mut self) {
         self.count = 0;
         self.fd_count = 0;
+        self.room = 0;
     }
 }

@@ -69,6 +69,11 @@ unsafe fn set_up(nr_events: u32, ctxp: *mut ContextId) -> Result<usize> {
     let process = process::get_or_make()?;
     process.check_engine()?;
     let address = process.table.set_up(nr_events)?;
+    if let Some(script) = &process.script
+        && let Ok(call) = process.table.find(address)
+    {
+        script.born(call.0.id.load(Relaxed));
+    }
     if !probe::writable(ctxp as usize, size_of::<ContextId>()) {
         let _ = destroy(address);
         return Err(Errno::EFAULT);
@@ -167,10 +172,12 @@ fn count_submit(context: &crate::context::Context, nr: usize, result: Result<usi
     stats.short_pending.fetch_sub(u64::from(before), Relaxed);
 }
 
-/// `io_cancel(2)`: asks for the end of the POLL that was submitted with `iocb`.
+/// `io_cancel(2)`: asks for the end of the POLL that was submitted with `iocb`; with `UAIO_CANCEL=extended`, of
+/// whatever was.
 ///
-/// EINPROGRESS: its event comes through the ring with res 0. EFAULT (`iocb` cannot be read), EINVAL (no such
-/// context or request, or one that cannot be cancelled). `result` is not used. Spec 4.
+/// EINPROGRESS: its event comes through the ring, with res 0 if it is a POLL; else with -ECANCELED, or with what has
+/// become of it if that was too late. EFAULT (`iocb` cannot be read), EINVAL (no such context or request, or one that
+/// cannot be cancelled). `result` is not used. Spec 4.
 ///
 /// # Safety
 /// All arguments may be any numbers.
@@ -182,10 +189,12 @@ pub unsafe extern "C" fn io_cancel(ctx: ContextId, iocb: *mut Iocb, result: *mut
     if let Some(stats) = stats() {
         stats.cancels.fetch_add(1, Relaxed);
     }
-    raw(cancel(ctx, iocb as usize).map(|()| 0))
+    let any = process::get().is_some_and(|process| process.config.cancel_extended);
+    raw(cancel(ctx, iocb as usize, any).map(|()| 0))
 }
 
-fn cancel(ctx: ContextId, iocb: usize) -> Result<()> {
+/// `any`: also what is not a POLL.
+fn cancel(ctx: ContextId, iocb: usize, any: bool) -> Result<()> {
     let key = iocb.wrapping_add(core::mem::offset_of!(Iocb, key));
     if !probe::readable(key, 4) {
         return Err(Errno::EFAULT);
@@ -200,7 +209,7 @@ fn cancel(ctx: ContextId, iocb: usize) -> Result<()> {
     let live = |slot: &'static Slot| {
         let word = slot.word();
         let waits = matches!(State::of(word), State::Sent | State::Taken);
-        (waits && slot.cancellable.load(Relaxed) == iocb as u64).then_some((slot, word))
+        (waits && slot.is_named(iocb as u64, any)).then_some((slot, word))
     };
     let (slot, word) = call.0.slots.used().filter_map(live).min_by_key(|(_, word)| *word).ok_or(Errno::EINVAL)?;
     if !slot.mark_cancelled(word) {

@@ -17,6 +17,12 @@ macro_rules! errnos {
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 { $($value => Some(stringify!($name)),)* _ => None }
             }
+
+            /// The errno of that name, where this list has it.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Errno> {
+                match name { $(stringify!($name) => Some(Errno($value)),)* _ => None }
+            }
         }
     };
 }

@@ -86,9 +86,14 @@ impl Facts {
         self.rdev != 0 || !matches!(self.kind, Kind::Stream)
     }
 
-    /// The master side of a pseudo-terminal, which polls more than one queue.
-    pub(crate) fn is_pty_master(&self) -> bool {
-        self.kind == Kind::Stream && self.rdev == libc::makedev(5, 2)
+    /// Terminals, and FIFOs open for reading and writing: who polls them waits in two queues, which the kernel
+    /// refuses unless they are ready.
+    pub(crate) fn polls_two_queues(&self) -> bool {
+        match self.kind {
+            Kind::Stream if self.rdev != 0 => file::is_terminal(self.fd),
+            Kind::Stream => !self.is_socket && self.can_read() && self.can_write(),
+            _ => false,
+        }
     }
 
     /// Whether the file takes RWF_NOWAIT, so that the kernel can start a request on it without waiting.
@@ -160,9 +165,11 @@ fn probe_iterator(fd: i32, write: bool) -> bool {
     refusal != Err(Errno::EOPNOTSUPP) && nothing.is_ok()
 }
 
-/// EBADF when `fd` is not open, EINVAL when it is no eventfd.
+/// EBADF when `fd` is not open, or open with O_PATH; EINVAL when it is no eventfd.
 pub(crate) fn check_eventfd(fd: i32) -> Result<()> {
-    file::status_flags(fd)?;
+    if file::status_flags(fd)? & libc::O_PATH != 0 {
+        return Err(Errno::EBADF);
+    }
     let is_eventfd = file::link_starts_with(fd, b"anon_inode:[eventfd]").unwrap_or_else(|| looks_like_eventfd(fd));
     if is_eventfd { Ok(()) } else { Err(Errno::EINVAL) }
 }

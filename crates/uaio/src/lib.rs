@@ -15,6 +15,7 @@ mod engine;
 pub mod entry;
 pub mod errno;
 mod facts;
+pub mod fault;
 mod files;
 mod inbox;
 mod os;

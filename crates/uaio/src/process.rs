@@ -6,8 +6,9 @@
 
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, Ordering};
 
-use crate::config::{Choice, Config};
+use crate::config::{self, Choice, Config};
 use crate::counters;
+use crate::engine::scripted::Scripted;
 use crate::errno::{Errno, Result};
 use crate::os::{mem, thread};
 use crate::service::Service;
@@ -19,6 +20,8 @@ use crate::timers;
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) config: Config,
+    /// With the engine `scripted`.
+    pub(crate) script: Option<Scripted>,
     pub(crate) table: Table,
     pub(crate) service: Service,
     timers: timers::Timers,
@@ -114,10 +117,18 @@ fn anchor() -> Result<&'static Anchor> {
 
 fn make() -> Result<*mut Process> {
     let config = Config::read();
+    let script = match config.choice {
+        Choice::Forced(EngineId::Scripted) => {
+            // A script that cannot be read is an engine that is not available; `uaio run` says what is wrong with it.
+            let (script, log) = config::script().ok_or(Errno::ENOSYS)?;
+            Some(Scripted::new(script, log)?)
+        }
+        _ => None,
+    };
     let place: *mut Process = mem::map_private(size_of::<Process>())?.cast();
     let (table, service, timers) = (Table::default(), Service::default(), timers::Timers::default());
     // SAFETY: the mapping has room for a state and nobody else knows it.
-    unsafe { place.write(Process { config, table, service, timers }) };
+    unsafe { place.write(Process { config, script, table, service, timers }) };
     // SAFETY: written a line above.
     let process = unsafe { &*place };
     process.table.open(&config, thread::possible_cpus())?;

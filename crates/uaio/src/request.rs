@@ -50,6 +50,8 @@ pub(crate) struct Request {
     pub(crate) fd: i32,
     /// The eventfd, or -1.
     pub(crate) resfd: i32,
+    /// The event comes so many microseconds late.
+    pub(crate) delay_us: u32,
     /// I/O priority, 0 when none was asked for.
     pub(crate) priority: u16,
     pub(crate) poll_mask: u16,
@@ -59,6 +61,10 @@ pub(crate) struct Request {
     pub(crate) stream: bool,
     /// A buffered read that waits for the disk.
     pub(crate) cold: bool,
+    /// What was read is changed before the event.
+    pub(crate) corrupt: bool,
+    /// Its result is known: [`Request::performed`].
+    pub(crate) is_performed: bool,
 }
 
 /// Step 1 to 8 of spec 2: what can be said of an iocb by itself.
@@ -82,7 +88,7 @@ impl Request {
         match op {
             Op::Read | Op::Write => request.check_rw(iocb, facts)?,
             Op::Fsync | Op::Fdatasync => check_sync(iocb, facts)?,
-            Op::Poll => check_poll(iocb, facts)?,
+            Op::Poll => check_poll(iocb)?,
         }
         Ok(request)
     }
@@ -98,6 +104,7 @@ impl Request {
             count: 0,
             want: 0,
             done: 0,
+            delay_us: 0,
             rw_flags: iocb.rw_flags & !RWF_HIPRI,
             fd: facts.fd,
             resfd: if iocb.flags & IOCB_FLAG_RESFD != 0 { iocb.resfd as i32 } else { -1 },
@@ -107,6 +114,8 @@ impl Request {
             op,
             stream: matches!(facts.kind, Kind::Stream | Kind::Anonymous),
             cold: false,
+            corrupt: false,
+            is_performed: false,
         }
     }
 
@@ -122,6 +131,7 @@ impl Request {
             count: 0,
             want: 0,
             done: 0,
+            delay_us: 0,
             rw_flags: 0,
             fd: -1,
             resfd,
@@ -131,6 +141,8 @@ impl Request {
             op: Op::Poll,
             stream: false,
             cold: false,
+            corrupt: false,
+            is_performed: false,
         }
     }
 
@@ -179,7 +191,7 @@ impl Request {
         }
         let bytes = count as usize * size_of::<Iovec>();
         if !probe::readable(array, bytes) {
-            return Err(Errno::EFAULT);
+            return Err(refusal_of_vector(array, count));
         }
         if count as usize > OWN_IOVECS {
             self.spilled = crate::os::mem::map_private(bytes)?.cast();
@@ -191,11 +203,12 @@ impl Request {
     }
 
     fn check_iovec(&mut self) -> Result<()> {
+        // All lengths come before the first address.
+        if self.iovec().iter().any(has_negative_length) {
+            return Err(Errno::EINVAL);
+        }
         let mut total = 0u64;
         for piece in self.iovec_mut() {
-            if isize::try_from(piece.len).is_err() {
-                return Err(Errno::EINVAL);
-            }
             check_range(piece.base as u64, piece.len as u64)?;
             piece.len = (piece.len as u64).min(MAX_RW_COUNT - total) as usize;
             total += piece.len as u64;
@@ -215,6 +228,39 @@ impl Request {
         let base = if self.spilled.is_null() { self.own.as_mut_ptr() } else { self.spilled };
         // SAFETY: as in `iovec`; `&mut self` is the only access.
         unsafe { core::slice::from_raw_parts_mut(base, self.count as usize) }
+    }
+
+    /// Makes the transfer `bytes` long, where it was longer.
+    pub(crate) fn cut(&mut self, bytes: u32) {
+        let mut left = bytes as usize;
+        for piece in self.iovec_mut() {
+            piece.len = piece.len.min(left);
+            left -= piece.len;
+        }
+        self.want = self.want.min(self.done + bytes);
+    }
+
+    /// It has ended with `res`; only its event is still to come.
+    pub(crate) fn perform(&mut self, res: i64) {
+        (self.is_performed, self.offset) = (true, res);
+    }
+
+    /// Its result, where that is known already.
+    pub(crate) fn performed(&self) -> Option<i64> {
+        self.is_performed.then_some(self.offset)
+    }
+
+    /// Changes a byte of what was read, if it is to be corrupted. `res` is its result.
+    pub(crate) fn spoil(&mut self, res: i64) {
+        if !core::mem::take(&mut self.corrupt) || res <= i64::from(self.done) {
+            return;
+        }
+        if let Some(piece) = self.iovec().iter().find(|piece| piece.len > 0) {
+            let byte = piece.base as *mut u8;
+            // SAFETY: `res` says that the kernel has written there for this very request, whose memory it is until its
+            // event.
+            unsafe { byte.write_volatile(byte.read_volatile() ^ 0x55) };
+        }
     }
 
     /// Takes note of `bytes` transferred: the rest starts behind them.
@@ -273,6 +319,26 @@ impl Request {
     }
 }
 
+fn has_negative_length(piece: &Iovec) -> bool {
+    isize::try_from(piece.len).is_err()
+}
+
+/// Why a vector with a hole is refused: EFAULT, unless an entry before the hole has a negative length.
+fn refusal_of_vector(array: usize, count: u32) -> Errno {
+    for index in 0..count as usize {
+        let entry = array.wrapping_add(index * size_of::<Iovec>());
+        if !probe::readable(entry, size_of::<Iovec>()) {
+            break;
+        }
+        // SAFETY: readable a moment ago; any bytes are a valid Iovec.
+        let piece = unsafe { (entry as *const Iovec).read_unaligned() };
+        if has_negative_length(&piece) {
+            return Errno::EINVAL;
+        }
+    }
+    Errno::EFAULT
+}
+
 fn check_range(base: u64, len: u64) -> Result<()> {
     match base.checked_add(len) {
         Some(end) if end <= USER_END => Ok(()),
@@ -290,10 +356,15 @@ fn check_rw_flags(flags: u32, write: bool, facts: &Facts) -> Result<()> {
     if flags & RWF_APPEND != 0 && flags & RWF_NOAPPEND != 0 {
         return Err(Errno::EINVAL);
     }
-    if flags & RWF_NOWAIT != 0 && matches!(facts.kind, Kind::Regular | Kind::Block) && !facts.nowait() {
+    let has_cache = matches!(facts.kind, Kind::Regular | Kind::Block);
+    if flags & RWF_NOWAIT != 0 && has_cache && !facts.nowait() {
         return Err(Errno::EOPNOTSUPP);
     }
-    if flags & RWF_ATOMIC != 0 && !write {
+    // Untorn writes exist for O_DIRECT only.
+    if flags & RWF_ATOMIC != 0 && !(write && has_cache && facts.direct()) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    if flags & RWF_DONTCACHE != 0 && !has_cache {
         return Err(Errno::EOPNOTSUPP);
     }
     Ok(())
@@ -306,7 +377,7 @@ fn check_sync(iocb: &Iocb, facts: &Facts) -> Result<()> {
     Ok(())
 }
 
-fn check_poll(iocb: &Iocb, facts: &Facts) -> Result<()> {
+fn check_poll(iocb: &Iocb) -> Result<()> {
     let extra = iocb.offset != 0 || iocb.nbytes != 0 || iocb.rw_flags != 0;
-    if extra || iocb.buf > 0xffff || facts.is_pty_master() { Err(Errno::EINVAL) } else { Ok(()) }
+    if extra || iocb.buf > 0xffff { Err(Errno::EINVAL) } else { Ok(()) }
 }

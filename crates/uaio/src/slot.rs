@@ -20,7 +20,7 @@ pub(crate) enum State {
     Sent = 1,
     /// With the engine; it outlives the process now as far as the engine can promise it.
     Taken = 2,
-    /// With the engine, and cancelled: its end is its cancellation unless it was too late.
+    /// With the engine, and cancelled, or a POLL about to be given its event.
     Cancelled = 3,
 }
 
@@ -56,8 +56,8 @@ pub(crate) struct Slot {
     pub(crate) resfd: AtomicU32,
     /// Free for the engine.
     pub(crate) link: AtomicU64,
-    /// Address of the iocb while io_cancel can find the request, else 0.
-    pub(crate) cancellable: AtomicU64,
+    /// What io_cancel finds the request by: the address of its iocb, and [`NOT_POLL`].
+    name: AtomicU64,
     request: UnsafeCell<Request>,
 }
 
@@ -66,6 +66,9 @@ const _: () = assert!(size_of::<Slot>() == 256);
 // SAFETY: the request is touched only by who has the slot (`Slot::request`), the index and the context only by
 // who takes it; everything else is atomic.
 unsafe impl Sync for Slot {}
+
+/// In [`Slot::name`]: the kernel would not cancel it. No address of a program has this bit.
+const NOT_POLL: u64 = 1 << 63;
 
 /// `index + 1` of no slot.
 const NONE: u32 = 0;
@@ -99,6 +102,12 @@ impl Slot {
         &self.word
     }
 
+    /// Whether io_cancel of `iocb` means this request: a POLL, or any if the caller says so.
+    pub(crate) fn is_named(&self, iocb: u64, any: bool) -> bool {
+        let name = self.name.load(Ordering::Relaxed);
+        name == iocb || (any && name == iocb | NOT_POLL)
+    }
+
     pub(crate) fn state(&self) -> State {
         State::of(self.word())
     }
@@ -129,6 +138,13 @@ impl Slot {
                 .word
                 .compare_exchange(word, to.of_request(word >> 2), Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
+    }
+
+    /// From now on io_cancel does not find the request. False: it was here before.
+    pub(crate) fn close_to_cancel(&self) -> bool {
+        let ticket = self.word.load(Ordering::Relaxed) >> 2;
+        // AcqRel: as in `shift_state`.
+        State::of(self.word.swap(State::Cancelled.of_request(ticket), Ordering::AcqRel)) != State::Cancelled
     }
 
     /// Marks the request of `word`, seen before, as cancelled, if neither it nor its state has changed since.
@@ -190,7 +206,7 @@ impl Slots {
         let index = self.pop().unwrap_or_else(|| self.fresh.fetch_add(1, Ordering::Relaxed));
         assert!(index < self.count.load(Ordering::Relaxed), "more requests in flight than slots");
         let slot = self.at(index);
-        let cancellable = if request.op == Op::Poll { request.obj } else { 0 };
+        let name = if request.op == Op::Poll { request.obj } else { request.obj | NOT_POLL };
         // SAFETY: the slot is free, so this thread alone knows it: it was popped, or never used.
         unsafe {
             let raw = core::ptr::from_ref(slot).cast_mut();
@@ -199,7 +215,7 @@ impl Slots {
             slot.request.get().write(request);
         }
         slot.word.store(State::Free.of_request(ticket), Ordering::Relaxed);
-        slot.cancellable.store(cancellable, Ordering::Relaxed);
+        slot.name.store(name, Ordering::Relaxed);
         slot
     }
 

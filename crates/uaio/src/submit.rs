@@ -5,6 +5,7 @@ use crate::abi::{RWF_APPEND, RWF_ATOMIC, RWF_DONTCACHE, RWF_DSYNC, RWF_NOAPPEND,
 use crate::config::{Choice, Writes};
 use crate::context::Context;
 use crate::counters;
+use crate::engine::scripted::Scripted;
 use crate::engine::{Batch, Engine, inline};
 use crate::errno::{Errno, Result};
 use crate::facts::{self, Facts, Kind};
@@ -46,6 +47,10 @@ impl Submission {
     /// # Safety
     /// As io_submit: what the iocbs name must stay valid until their events.
     pub(crate) unsafe fn run(mut self, nr: usize, iocbpp: usize) -> Result<usize> {
+        let nr = match &self.process.script {
+            Some(script) => script.submit(self.context, nr)?,
+            None => nr,
+        };
         let mut accepted = 0;
         let mut refused = Errno::EINVAL;
         while accepted < nr {
@@ -91,7 +96,11 @@ impl Submission {
         clear_key(address)?;
         let mut request = Request::check(iocb, address, &facts)?;
         request.started_ns = counters::clock_ns();
-        match self.decide(&mut request, &facts) {
+        let decided = match &self.process.script {
+            Some(script) => self.act(script, &mut request, &facts),
+            None => self.decide(&mut request, &facts),
+        };
+        match decided {
             Ok(fate) => {
                 self.accept(request, fate);
                 Ok(())
@@ -100,6 +109,31 @@ impl Submission {
                 request.release();
                 Err(why)
             }
+        }
+    }
+
+    /// As [`Self::decide`], with what the script makes of it.
+    fn act(&mut self, script: &Scripted, request: &mut Request, facts: &Facts) -> Result<Fate> {
+        let plan = script.plan(self.context, request, facts);
+        let fate = match plan.fails {
+            Some(errno) => Fate::Ended(errno.negated() as i64),
+            None => self.decide(request, facts)?,
+        };
+        let Fate::Ended(res) = fate else { return Ok(fate) };
+        request.spoil(res);
+        if request.delay_us > 0 && self.have_engine() {
+            request.perform(res);
+            return Ok(Fate::Waits);
+        }
+        Ok(fate)
+    }
+
+    /// Who executes it, for the counters.
+    fn engine(&self, fate: Fate) -> EngineId {
+        match fate {
+            _ if self.process.script.is_some() => EngineId::Scripted,
+            Fate::Ended(_) => EngineId::Inline,
+            Fate::Waits => (&self.process.service).id(),
         }
     }
 
@@ -122,19 +156,21 @@ impl Submission {
 
     /// Nothing can be refused any more.
     fn accept(&mut self, mut request: Request, fate: Fate) {
+        counters::count_request(self.engine(fate), request.opcode);
         match fate {
             Fate::Ended(res) => {
-                counters::count_request(EngineId::Inline, request.opcode);
                 self.context.finish_inline(&mut request, res);
             }
             Fate::Waits => {
-                counters::count_request((&self.process.service).id(), request.opcode);
                 if self.batch.is_full() {
                     self.send();
                 }
                 let (fd, resfd) = (request.fd, request.resfd);
                 let slot = self.context.enslot(request);
                 self.batch.add(slot, fd, resfd);
+                if self.batch.room > 0 {
+                    self.send();
+                }
             }
         }
     }
@@ -144,7 +180,7 @@ impl Submission {
     fn decide(&mut self, request: &mut Request, facts: &Facts) -> Result<Fate> {
         match request.op {
             Op::Fsync | Op::Fdatasync => Ok(self.wait_or_run(request)),
-            Op::Poll => self.poll(request),
+            Op::Poll => self.poll(request, facts),
             _ if request.rw_flags & (RWF_ATOMIC | RWF_DONTCACHE) != 0 => run_flagged(request),
             Op::Read | Op::Write if request.stream => self.stream(request, facts),
             Op::Read => self.read(request, facts),
@@ -170,18 +206,35 @@ impl Submission {
         self.hold.is_some()
     }
 
-    fn poll(&mut self, request: &Request) -> Result<Fate> {
+    fn poll(&mut self, request: &Request, facts: &Facts) -> Result<Fate> {
         match inline::attempt(request, request.fd, 0) {
             Ok(ready) => Ok(Fate::Ended(ready as i64)),
+            Err(Errno::EAGAIN) if facts.polls_two_queues() => Err(Errno::EINVAL),
             Err(Errno::EAGAIN) => {
-                // Nobody can poll inside io_submit: without a thread there is no room for the request.
+                // Nobody can poll inside io_submit: without a thread, or room for its files, there is no room for the request.
                 if self.hold.is_none() {
                     self.hold = self.process.service.hold();
                 }
-                self.hold.as_ref().map(|_| Fate::Waits).ok_or(Errno::EAGAIN)
+                let possible = self.hold.is_some() && self.keep_room();
+                possible.then_some(Fate::Waits).ok_or(Errno::EAGAIN)
             }
             Err(why) => Err(why),
         }
+    }
+
+    /// Makes sure that one more request finds room for its file and its eventfd.
+    fn keep_room(&mut self) -> bool {
+        let service = &self.process.service;
+        if self.batch.is_empty() && !service.is_reachable() {
+            return false;
+        }
+        if service.is_roomy() {
+            return true;
+        }
+        self.send();
+        let kept = service.reserve_patiently(2);
+        self.batch.room = if kept { 2 } else { 0 };
+        kept
     }
 
     fn stream(&mut self, request: &mut Request, facts: &Facts) -> Result<Fate> {

@@ -12,7 +12,7 @@ use crate::os::{mem, probe};
 use crate::ring::{capacity, ring_nr};
 
 /// Most contexts of a process. Each has two mappings, of which Linux allows 65530.
-const CONTEXTS: usize = 32768;
+pub(crate) const CONTEXTS: usize = 32768;
 /// Places to find them in; a power of two.
 const PLACES: usize = 4 * CONTEXTS;
 /// Memory of dead contexts that is kept for the next ones, in bytes.

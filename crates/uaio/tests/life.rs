@@ -13,6 +13,7 @@ use uaio::abi::*;
 use uaio::entry::*;
 
 const WAITING: [&str; 2] = ["uring", "threads"];
+const EXTENDED: [(&str, &str); 1] = [("UAIO_CANCEL", "extended")];
 
 fn start_service(ctx: usize) -> (i32, i32) {
     let (r, w) = pipe();
@@ -290,5 +291,71 @@ fn destroy_wakes_a_sleeper_at_once() {
             destroy(ctx);
             assert_eq!(sleeper.join().unwrap(), -22);
         }
+    });
+}
+
+/// `UAIO_CANCEL=extended`: io_cancel ends what waits for somebody else, and what has not started.
+#[test]
+fn extended_cancel_ends_whatever_waits() {
+    on_engines_with(&WAITING, &EXTENDED, "extended_cancel_ends_whatever_waits", || {
+        let ctx = setup(8);
+        let (r, w) = pipe();
+        let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        let mut buf = [0u8; 8];
+        let read = rw(IOCB_CMD_PREAD, r, buf.as_mut_ptr(), 8, 0, 5);
+        let mut iocbs = [Iocb { flags: IOCB_FLAG_RESFD, resfd: eventfd as u32, ..read }, poll_in(r, 6)];
+        assert_eq!(submit(ctx, &mut iocbs), 2);
+        for (iocb, res) in iocbs.iter_mut().zip([-libc::ECANCELED, 0]) {
+            assert_eq!(unsafe { io_cancel(ctx, iocb, core::ptr::null_mut()) }, -(libc::EINPROGRESS as isize));
+            let event = reap(ctx, 1)[0];
+            assert_eq!((event.data, event.res, event.res2), (iocb.data, i64::from(res), 0));
+            assert_eq!(unsafe { io_cancel(ctx, iocb, core::ptr::null_mut()) }, -22);
+        }
+        let mut count = 0u64;
+        assert_eq!(unsafe { libc::read(eventfd, (&raw mut count).cast(), 8) }, 8);
+        assert_eq!(count, 1);
+        assert_eq!(unsafe { libc::write(w, b"later".as_ptr().cast(), 5) }, 5);
+        assert_eq!(submit(ctx, &mut [read]), 1);
+        assert_eq!((reap(ctx, 1)[0].res, &buf[..5]), (5, &b"later"[..]), "a cancelled read took nothing");
+        destroy(ctx);
+    });
+}
+
+/// Each write is either cancelled, and then nothing of it is on file, or done as its event says.
+#[test]
+fn extended_cancel_of_writes_tells_the_truth() {
+    let engines = ["auto", "inline", "uring", "threads"];
+    on_engines_with(&engines, &EXTENDED, "extended_cancel_of_writes_tells_the_truth", || {
+        let Some(scratch) = Scratch::new("cancel", true) else { return };
+        let fd = scratch.file.as_raw_fd();
+        std::fs::write(scratch.path(), vec![0u8; 64 * 4096]).unwrap();
+        let ctx = setup(64);
+        let mut cancelled = 0;
+        for round in 1..=20u8 {
+            let mut pages: Vec<Page> = (0..64).map(|_| Page([round; 4096])).collect();
+            let write = |(i, page): (usize, &mut Page)| {
+                rw(IOCB_CMD_PWRITE, fd, page.0.as_mut_ptr(), 4096, i as i64 * 4096, i as u64)
+            };
+            let mut iocbs: Vec<Iocb> = pages.iter_mut().enumerate().map(write).collect();
+            assert_eq!(submit(ctx, &mut iocbs), 64);
+            for iocb in iocbs.iter_mut().rev() {
+                let answer = unsafe { io_cancel(ctx, iocb, core::ptr::null_mut()) };
+                assert!([-22, -115].contains(&answer), "{answer}");
+            }
+            let events = reap(ctx, 64);
+            for event in events {
+                let mut page = Page([0; 4096]);
+                let at = event.data as i64 * 4096;
+                assert_eq!(unsafe { libc::pread(fd, page.0.as_mut_ptr().cast(), 4096, at) }, 4096);
+                match event.res {
+                    4096 => assert_eq!(page.0, [round; 4096]),
+                    -125 => assert_ne!(page.0[0], round),
+                    other => panic!("{other}"),
+                }
+                cancelled += u32::from(event.res < 0);
+            }
+        }
+        eprintln!("{cancelled} of 1280 cancelled on {}", engine());
+        destroy(ctx);
     });
 }

@@ -1,5 +1,6 @@
 //! Many threads that set up, submit, reap, cancel, destroy, fork and close at random; afterwards nothing is left and every
-//! accepted write is on file. `UAIO_STORM_SECONDS` (default 2) and `UAIO_STORM_SEED` choose how long and which.
+//! accepted write is on file. `UAIO_STORM_SECONDS` (default 2), `UAIO_STORM_THREADS` (default 16) and `UAIO_STORM_SEED`
+//! choose how long and which.
 
 // The tests call C the way a program does; what they pass is their own.
 #![allow(clippy::undocumented_unsafe_blocks)]
@@ -13,8 +14,9 @@ use common::*;
 use uaio::abi::*;
 use uaio::entry::*;
 
-const THREADS: u64 = 16;
 const BLOCKS: usize = 64;
+/// Mappings that come and go with stacks that the C library keeps, and rings of one more size.
+const SOME: usize = 24;
 
 /// splitmix64: what happens depends on the seed and the thread only.
 struct Random(u64);
@@ -132,26 +134,69 @@ fn scratch(random: &mut Random, seed: u64) -> Option<Scratch> {
     Some(scratch)
 }
 
-fn threads_alive() -> usize {
-    std::fs::read_dir("/proc/self/task").unwrap().count()
+/// What the process has.
+#[derive(Debug, PartialEq, Eq)]
+struct Footprint {
+    descriptors: usize,
+    threads: usize,
+    mappings: usize,
+    resident_kib: usize,
+}
+
+impl Footprint {
+    fn now() -> Footprint {
+        // What the allocator keeps of the storm's own memory is not the library's.
+        unsafe { libc::malloc_trim(0) };
+        let entries = |dir: &str| std::fs::read_dir(dir).unwrap().count();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        Footprint {
+            descriptors: entries("/proc/self/fd"),
+            threads: entries("/proc/self/task"),
+            mappings: std::fs::read_to_string("/proc/self/maps").unwrap().lines().count(),
+            resident_kib: resident.trim().trim_end_matches(" kB").parse().unwrap(),
+        }
+    }
+
+    /// Once the library threads have gone.
+    fn at_rest(threads: usize) -> Footprint {
+        let limit = Instant::now() + Duration::from_secs(20);
+        loop {
+            let now = Footprint::now();
+            if now.threads <= threads || Instant::now() > limit {
+                return now;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn blow(seed: u64, threads: u64, duration: Duration) -> u64 {
+    let until = Instant::now() + duration;
+    std::thread::scope(|s| {
+        let all: Vec<_> = (0..threads).map(|t| s.spawn(move || thread(seed ^ (t << 32), until))).collect();
+        all.into_iter().map(|t| t.join().unwrap()).sum()
+    })
 }
 
 fn storm() {
     let seed = number("UAIO_STORM_SEED", u64::from(std::process::id()));
+    let threads = number("UAIO_STORM_THREADS", 16);
+    let duration = Duration::from_millis(1000 * number("UAIO_STORM_SECONDS", 2));
     eprintln!("UAIO_STORM_SEED={seed}");
-    let until = Instant::now() + Duration::from_secs(number("UAIO_STORM_SECONDS", 2));
-    let before = (std::fs::read_dir("/proc/self/fd").unwrap().count(), threads_alive());
-    let lives: u64 = std::thread::scope(|s| {
-        let all: Vec<_> = (0..THREADS).map(|t| s.spawn(move || thread(seed ^ (t << 32), until))).collect();
-        all.into_iter().map(|t| t.join().unwrap()).sum()
-    });
-    eprintln!("{lives} lives on {}", engine());
-    let limit = Instant::now() + Duration::from_secs(20);
-    while threads_alive() > before.1 && Instant::now() < limit {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    assert_eq!(threads_alive(), before.1, "threads are left");
-    assert!(std::fs::read_dir("/proc/self/fd").unwrap().count() <= before.0 + 1, "descriptors are left");
+    // One arena: which thread got which is not what is measured.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    let at_start = Footprint::now();
+    // The pool of rings and contexts grows to what was alive at once; after that nothing grows.
+    let warm = blow(!seed, threads, duration / 2);
+    let before = Footprint::at_rest(at_start.threads);
+    let lives = warm + blow(seed, threads, duration / 2);
+    let after = Footprint::at_rest(at_start.threads);
+    eprintln!("{lives} lives on {}: {at_start:?}, {before:?}, {after:?}", engine());
+    assert_eq!(after.threads, at_start.threads, "threads are left");
+    assert!(after.descriptors <= at_start.descriptors + 1, "descriptors are left: {after:?}");
+    assert!(after.mappings <= before.mappings + SOME, "mappings are left: {before:?}, {after:?}");
+    assert!(after.resident_kib <= before.resident_kib + 1024, "memory is left: {before:?}, {after:?}");
     assert_eq!(aio_nr(), 0);
 }
 

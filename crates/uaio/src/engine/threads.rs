@@ -3,6 +3,7 @@
 //! One thread receives requests and watches whatever may wait for somebody else (`poller.rs`); files wait
 //! for workers, of which there are as many as requests, up to a bound.
 
+mod late;
 mod poller;
 
 use std::collections::VecDeque;
@@ -19,6 +20,8 @@ use crate::os::thread;
 use crate::slot::Slot;
 use crate::timers::Side;
 
+use late::Late;
+
 pub(crate) use poller::{open, run};
 
 /// Most workers.
@@ -30,6 +33,7 @@ const IDLE: Duration = Duration::from_secs(1);
 struct Pool {
     inbox: Inbox,
     files: Mutex<Files>,
+    late: Late,
     work: Mutex<Work>,
     more: Condvar,
 }
@@ -94,8 +98,33 @@ impl Pool {
         self.finish(slot, res);
     }
 
-    /// Ends a request and lets go of its files.
+    /// Ends a request, or notes it down if its event shall come late.
     fn finish(&self, slot: &'static Slot, res: i64) {
+        // SAFETY: the caller has the slot.
+        let request = unsafe { slot.request() };
+        request.spoil(res);
+        if request.delay_us == 0 || slot.context().is_dead() {
+            return self.deliver(slot, res);
+        }
+        request.perform(res);
+        self.late.add(slot, core::mem::take(&mut request.delay_us));
+        // io_destroy may have come meanwhile, and looked too early.
+        if slot.context().is_dead() {
+            self.deliver_late(|late| core::ptr::eq(late.context(), slot.context()));
+        }
+    }
+
+    /// Delivers the late ones that `which` says.
+    fn deliver_late(&self, which: impl Fn(&Slot) -> bool) {
+        for slot in self.late.take(which) {
+            // SAFETY: taken out of the list.
+            let res = unsafe { slot.request() }.performed().unwrap_or_default();
+            self.deliver(slot, res);
+        }
+    }
+
+    /// Ends a request and lets go of its files.
+    fn deliver(&self, slot: &'static Slot, res: i64) {
         let (file, resfd) = (slot.file.load(Ordering::Relaxed), slot.resfd.load(Ordering::Relaxed));
         // SAFETY: the caller has the slot.
         let op = unsafe { slot.request() }.op;
@@ -116,16 +145,19 @@ impl Pool {
 
     /// Ends the queued reads of `context`.
     fn cancel_queued(&self, context: &'static Context) {
-        let mut ended = Vec::new();
-        lock(&self.work).queue.retain(|slot| {
-            // SAFETY: a queued slot is with this engine, and the lock keeps workers from it.
-            let lasting = unsafe { slot.request() }.is_lasting();
-            let ends = core::ptr::eq(slot.context(), context) && !lasting;
-            if ends {
-                ended.push(*slot);
-            }
-            !ends
-        });
+        // SAFETY: a queued slot is with this engine, and the lock keeps workers from it.
+        let lasting = |slot: &Slot| unsafe { slot.request() }.is_lasting();
+        self.end_queued(|slot| core::ptr::eq(slot.context(), context) && !lasting(slot));
+    }
+
+    /// Ends those queued requests that `which` says, under the queue's lock.
+    fn end_queued(&self, which: impl Fn(&Slot) -> bool) {
+        let ended: Vec<_> = {
+            let mut work = lock(&self.work);
+            let (ended, left) = work.queue.drain(..).partition(|slot| which(slot));
+            work.queue = left;
+            Vec::from(ended)
+        };
         for slot in ended {
             // SAFETY: taken out of the queue.
             let res = unsafe { slot.request() }.cancelled();
@@ -146,5 +178,11 @@ extern "C" fn worker(argument: *mut libc::c_void) -> *mut libc::c_void {
 
 /// Makes the pool. The first thread is the caller.
 fn pool(inbox: Inbox) -> Result<Arc<Pool>> {
-    Ok(Arc::new(Pool { inbox, files: Mutex::default(), work: Mutex::default(), more: Condvar::new() }))
+    Ok(Arc::new(Pool {
+        inbox,
+        files: Mutex::default(),
+        late: Late::default(),
+        work: Mutex::default(),
+        more: Condvar::new(),
+    }))
 }

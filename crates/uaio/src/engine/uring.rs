@@ -132,9 +132,10 @@ impl Uring {
             self.submit();
             self.reap();
         }
-        for handle in core::mem::take(&mut self.to_release) {
-            self.release(handle);
-        }
+        let done = core::mem::take(&mut self.to_release);
+        let count = done.len();
+        done.into_iter().for_each(|handle| self.release(handle));
+        self.inbox.settled(count);
         for slot in core::mem::take(&mut self.awaited) {
             slot.link.fetch_and(!AWAITED, Ordering::Relaxed);
             slot.shift_state(State::Sent, State::Taken);
@@ -222,15 +223,19 @@ impl Uring {
     }
 
     fn start(&mut self, slot: &'static Slot, handles: &[Handle]) {
+        // SAFETY: the slot was handed over to this engine.
+        let request = unsafe { slot.request() };
         let file = handles[slot.file.load(Ordering::Relaxed) as usize];
         slot.file.store(file, Ordering::Relaxed);
         let resfd = slot.resfd.load(Ordering::Relaxed);
         if resfd != NO_FILE {
-            slot.resfd.store(handles[resfd as usize], Ordering::Relaxed);
-            self.files.keep(handles[resfd as usize]);
+            let mut eventfd = handles[resfd as usize];
+            if self.inbox.is_crowded() {
+                eventfd = self.files.shared(request.resfd, eventfd);
+            }
+            slot.resfd.store(eventfd, Ordering::Relaxed);
+            self.files.keep(eventfd);
         }
-        // SAFETY: the slot was handed over to this engine.
-        let request = unsafe { slot.request() };
         let mut link = 0;
         if matches!(request.op, Op::Write | Op::Fsync | Op::Fdatasync) {
             // A write may have to be submitted again; a worker of the kernel's looks the file of an fsync up.
@@ -248,7 +253,9 @@ impl Uring {
             }
         }
         slot.link.store(link, Ordering::Relaxed);
-        let taken = link & AWAITED != 0 || slot.shift_state(State::Sent, State::Taken);
+        let awaited = link & AWAITED != 0;
+        let taken =
+            if awaited { slot.state() == State::Sent } else { slot.shift_state(State::Sent, State::Taken) };
         if !taken || (!request.is_lasting() && slot.context().is_dead()) {
             return self.finish(slot, request.cancelled());
         }
@@ -271,6 +278,9 @@ impl Uring {
         if result == Err(Errno::EAGAIN) && link & OWN_NOWAIT != 0 {
             request.rw_flags &= !RWF_NOWAIT;
             slot.link.store(link & !OWN_NOWAIT, Ordering::Relaxed);
+            if slot.state() == State::Cancelled {
+                return self.finish(slot, request.cancelled());
+            }
             // A worker of the kernel's will have it, and workers die with the process: io_submit waits for its end.
             self.awaited.retain(|awaited| !core::ptr::eq(*awaited, slot));
             return self.again.push_back(slot);

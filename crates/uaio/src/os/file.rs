@@ -10,6 +10,13 @@ pub(crate) fn status_flags(fd: i32) -> Result<i32> {
     unsafe { sys!(SYS_fcntl, fd, libc::F_GETFL) }.map(|flags| flags as i32)
 }
 
+/// Whether the device `fd` is a terminal.
+pub(crate) fn is_terminal(fd: i32) -> bool {
+    let mut termios = [0u64; 8];
+    // SAFETY: the kernel's `struct termios` has 36 bytes and fits; it outlives the call.
+    unsafe { sys!(SYS_ioctl, fd, libc::TCGETS, termios.as_mut_ptr()) }.is_ok()
+}
+
 /// `fstat`.
 pub(crate) fn stat(fd: i32) -> Result<libc::stat> {
     // SAFETY: `stat` is plain data, for which zero is valid.
@@ -76,10 +83,31 @@ pub(crate) fn sleep_masked(fd: i32, timeout: Option<crate::abi::Timespec>, mask:
 /// Adds `count` to an eventfd. The caller has made sure that it is one.
 pub(crate) fn eventfd_add(fd: i32, count: u64) {
     // A full counter of a blocking eventfd would make us wait; the kernel lets it saturate.
-    if poll_now(fd, libc::POLLOUT as u16).is_ok_and(|ready| ready & libc::POLLOUT as u16 != 0) {
-        // SAFETY: reads 8 bytes of ours.
-        let _ = unsafe { sys!(SYS_write, fd, &raw const count, 8) };
+    // With RLIMIT_NOFILE 0 nothing can be polled, and EINVAL says so.
+    if poll_now(fd, libc::POLLOUT as u16).is_ok_and(|ready| ready & libc::POLLOUT as u16 == 0) {
+        return;
     }
+    // SAFETY: reads 8 bytes of ours.
+    let _ = unsafe { sys!(SYS_write, fd, &raw const count, 8) };
+}
+
+/// A new eventfd of ours, non-blocking.
+pub(crate) fn eventfd() -> Result<i32> {
+    // SAFETY: reads no memory.
+    unsafe { sys!(SYS_eventfd2, 0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }.map(|fd| fd as i32)
+}
+
+/// Sets an eventfd of ours to 0.
+pub(crate) fn eventfd_clear(fd: i32) {
+    let mut count = 0u64;
+    // SAFETY: 8 bytes of ours.
+    let _ = unsafe { sys!(SYS_read, fd, &raw mut count, 8) };
+}
+
+/// Appends to a file of ours that was opened for it.
+pub(crate) fn append(fd: i32, bytes: &[u8]) {
+    // SAFETY: the buffer is valid for its length.
+    let _ = unsafe { sys!(SYS_write, fd, bytes.as_ptr(), bytes.len()) };
 }
 
 /// Closes a descriptor of ours.

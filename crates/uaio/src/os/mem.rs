@@ -1,6 +1,7 @@
 //! Mappings.
 
 use crate::errno::Result;
+use crate::os::file;
 use crate::os::raw::sys;
 
 fn map(len: usize, flags: i32) -> Result<*mut u8> {
@@ -26,10 +27,28 @@ pub(crate) fn map_file(fd: i32, len: usize) -> Result<*mut u8> {
     unsafe { sys!(SYS_mmap, 0, len, prot, libc::MAP_SHARED, fd, 0) }.map(|p| p as *mut u8)
 }
 
-/// A second mapping of the shared mapping at `addr`, somewhere else.
+/// A second mapping of the shared mapping at `addr`, somewhere else. What was in it may be lost.
 pub(crate) fn alias(addr: *mut u8, len: usize) -> Result<*mut u8> {
     // SAFETY: an old size of 0 leaves the shared mapping at `addr` as it is and makes another one.
-    unsafe { sys!(SYS_mremap, addr, 0, len, libc::MREMAP_MAYMOVE, 0) }.map(|p| p as *mut u8)
+    match unsafe { sys!(SYS_mremap, addr, 0, len, libc::MREMAP_MAYMOVE, 0) } {
+        Ok(address) => Ok(address as *mut u8),
+        // Emulators may not know this form; valgrind does not.
+        Err(_) => replace_and_alias(addr, len),
+    }
+}
+
+/// As [`alias`], by a file in memory that takes the mapping's place.
+fn replace_and_alias(addr: *mut u8, len: usize) -> Result<*mut u8> {
+    let (prot, fixed) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
+    // SAFETY: a name and a flag; the descriptor is new.
+    let fd = unsafe { sys!(SYS_memfd_create, c"uaio".as_ptr(), libc::MFD_CLOEXEC) }? as i32;
+    // SAFETY: `fd` is ours, and so is the mapping at `addr`, whose contents the caller gives up.
+    let placed =
+        unsafe { sys!(SYS_ftruncate, fd, len).and_then(|_| sys!(SYS_mmap, addr, len, prot, fixed, fd, 0)) };
+    let other = placed.and_then(|_| map_file(fd, len));
+    file::close(fd);
+    dont_fork(addr, len);
+    other
 }
 
 /// Unmaps. Only whole mappings of ours are given here, after their last use.
@@ -62,4 +81,24 @@ pub(crate) fn protect_read(addr: usize, len: usize) {
 pub(crate) fn protect_none(addr: usize, len: usize) {
     // SAFETY: tests give a range of their own.
     let _ = unsafe { sys!(SYS_mprotect, addr, len, libc::PROT_NONE) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_aliases_are_the_same_memory() {
+        for alias in [alias, replace_and_alias] {
+            let first = map_shared(8192).unwrap();
+            let second = alias(first, 8192).unwrap();
+            // SAFETY: both are mappings of 8192 bytes that this test alone uses.
+            unsafe {
+                first.add(5000).write_volatile(7);
+                assert_eq!(second.add(5000).read_volatile(), 7);
+            }
+            unmap(first as usize, 8192);
+            unmap(second as usize, 8192);
+        }
+    }
 }

@@ -27,6 +27,11 @@ pub fn on_every_engine(test: &str, body: impl FnOnce()) {
 }
 
 pub fn on_engines(engines: &[&str], test: &str, body: impl FnOnce()) {
+    on_engines_with(engines, &[], test, body);
+}
+
+/// With further variables in the environment.
+pub fn on_engines_with(engines: &[&str], variables: &[(&str, &str)], test: &str, body: impl FnOnce()) {
     if std::env::var_os("UAIO_TEST_BODY").is_some() {
         return body();
     }
@@ -37,6 +42,7 @@ pub fn on_engines(engines: &[&str], test: &str, body: impl FnOnce()) {
         }
         let mut child = Command::new(std::env::current_exe().unwrap());
         child.args(["--exact", test, "--nocapture"]).env("UAIO_ENGINE", engine).env("UAIO_TEST_BODY", "1");
+        child.envs(variables.iter().copied());
         let out = child.output().unwrap();
         let text = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);
         assert!(out.status.success(), "{test} on {engine}:\n{text}");

@@ -10,7 +10,7 @@ use crate::engine::{NO_FILE, inline};
 use crate::errno::{Errno, Result};
 use crate::files::Handle;
 use crate::inbox::{Inbox, Mail, Message, Order};
-use crate::os::epoll::{EVENTS, Epoll, same_file};
+use crate::os::epoll::{EVENTS, Epoll};
 use crate::os::file;
 use crate::request::Op;
 use crate::slot::{Slot, State};
@@ -24,6 +24,8 @@ const LOOK_AGAIN_MS: i32 = 1;
 /// What is ready: the upper half of epoll's data. The lower half is the descriptor or the handle.
 const SOCKET: u64 = 1 << 32;
 const FILE: u64 = 2 << 32;
+/// A worker has noted down a late completion.
+const BELL: u64 = 3 << 32;
 
 /// The poller's own things.
 pub(crate) struct Poller {
@@ -31,9 +33,6 @@ pub(crate) struct Poller {
     epoll: Epoll,
     /// Requests that wait for a file, by its handle. Each holds the file.
     waiting: HashMap<Handle, Vec<&'static Slot>>,
-    /// The handle under which a descriptor number of the program's was last seen waiting: mostly the same
-    /// file comes again, and one number here is enough for it.
-    seen: HashMap<i32, Handle>,
     stalled: Vec<i32>,
     message: Option<Box<Message>>,
 }
@@ -42,8 +41,11 @@ pub(crate) struct Poller {
 pub(crate) fn open(inbox: Inbox) -> Result<Poller> {
     let epoll = Epoll::new()?;
     epoll.add(inbox.listener, libc::EPOLLIN as u32, SOCKET | inbox.listener as u64)?;
-    let (waiting, seen) = (HashMap::new(), HashMap::new());
-    Ok(Poller { pool: pool(inbox)?, epoll, waiting, seen, stalled: Vec::new(), message: None })
+    let pool = pool(inbox)?;
+    if let Some(bell) = pool.late.bell() {
+        epoll.add(bell, libc::EPOLLIN as u32, BELL)?;
+    }
+    Ok(Poller { pool, epoll, waiting: HashMap::new(), stalled: Vec::new(), message: None })
 }
 
 /// The thread's loop.
@@ -56,17 +58,25 @@ impl Poller {
     fn turn(&mut self) -> bool {
         let mut ready = [0; EVENTS];
         let time = if self.stalled.is_empty() { IDLE_MS } else { LOOK_AGAIN_MS };
+        let time = self.pool.late.wait_ms().map_or(time, |late| late.min(time));
         let count = self.epoll.wait(time, &mut ready);
+        for slot in self.pool.late.due() {
+            // SAFETY: taken out of the list.
+            let res = unsafe { slot.request() }.performed().unwrap_or_default();
+            self.pool.deliver(slot, res);
+        }
         for fd in core::mem::take(&mut self.stalled) {
             self.read_connection(fd);
         }
         for data in &ready[..count] {
             match *data & !u64::from(u32::MAX) {
                 SOCKET => self.socket_readable(*data as i32),
+                BELL => self.pool.late.hush(),
                 _ => self.file_ready(*data as Handle),
             }
         }
-        !(count == 0 && self.stalled.is_empty() && self.pool.inbox.try_stop())
+        let idle = count == 0 && time >= IDLE_MS && self.stalled.is_empty();
+        !(idle && self.pool.inbox.try_stop())
     }
 
     fn socket_readable(&mut self, fd: i32) {
@@ -106,13 +116,15 @@ impl Poller {
                 Order::CancelOne(slot, ticket) => {
                     let context = slot.context();
                     if slot.is_cancelled(ticket) {
-                        self.cancel_waiting(slot);
+                        self.cancel_one(slot);
                     }
                     self.pool.inbox.order_done(context);
                 }
             }
         }
+        let count = handles.len();
         handles.into_iter().for_each(|handle| self.pool.release(handle));
+        self.pool.inbox.settled(count);
     }
 
     fn start(&mut self, slot: &'static Slot, handles: &[Handle]) {
@@ -120,39 +132,33 @@ impl Poller {
         let request = unsafe { slot.request() };
         let waits = request.op == Op::Poll || request.stream;
         let mut handle = handles[slot.file.load(Ordering::Relaxed) as usize];
-        if waits {
-            handle = self.known(request.fd, handle);
+        let (mut files, crowded) = (lock(&self.pool.files), self.pool.inbox.is_crowded());
+        if waits || crowded {
+            handle = files.shared(request.fd, handle);
         }
         slot.file.store(handle, Ordering::Relaxed);
-        lock(&self.pool.files).keep(handle);
+        files.keep(handle);
         let resfd = slot.resfd.load(Ordering::Relaxed);
         if resfd != NO_FILE {
-            slot.resfd.store(handles[resfd as usize], Ordering::Relaxed);
-            lock(&self.pool.files).keep(handles[resfd as usize]);
+            let mut eventfd = handles[resfd as usize];
+            if crowded {
+                eventfd = files.shared(request.resfd, eventfd);
+            }
+            slot.resfd.store(eventfd, Ordering::Relaxed);
+            files.keep(eventfd);
         }
+        drop(files);
         let taken = slot.shift_state(State::Sent, State::Taken);
         crate::os::futex::wake_all(slot.futex());
-        if !taken || (!request.is_lasting() && slot.context().is_dead()) {
+        if let Some(res) = request.performed() {
+            self.pool.finish(slot, res);
+        } else if !taken || (!request.is_lasting() && slot.context().is_dead()) {
             self.pool.finish(slot, request.cancelled());
         } else if waits {
             self.wait_for(slot, handle);
         } else if !self.pool.queue(slot) {
             self.pool.execute(slot);
         }
-    }
-
-    /// The handle under which the file is waited for already, if it is; else the new one.
-    fn known(&mut self, program_fd: i32, new: Handle) -> Handle {
-        if let Some(old) = self.seen.get(&program_fd)
-            && self.waiting.contains_key(old)
-        {
-            let files = lock(&self.pool.files);
-            if *old == new || same_file(files.fd(new), files.fd(*old)) {
-                return *old;
-            }
-        }
-        self.seen.insert(program_fd, new);
-        new
     }
 
     /// Tries the request, and lets it wait if it cannot be done now.
@@ -216,6 +222,7 @@ impl Poller {
 
     fn cancel_all(&mut self, context: &'static Context) {
         self.pool.cancel_queued(context);
+        self.pool.deliver_late(|slot| core::ptr::eq(slot.context(), context));
         let of_context = |slot: &&'static Slot| core::ptr::eq(slot.context(), context);
         let slots: Vec<_> = self.waiting.values().flatten().copied().filter(of_context).collect();
         let mut handles: Vec<Handle> = Vec::new();
@@ -228,7 +235,8 @@ impl Poller {
         handles.into_iter().for_each(|handle| self.end_cancelled(handle));
     }
 
-    fn cancel_waiting(&mut self, slot: &'static Slot) {
+    fn cancel_one(&mut self, slot: &'static Slot) {
+        self.pool.end_queued(|queued| core::ptr::eq(queued, slot));
         self.end_cancelled(slot.file.load(Ordering::Relaxed));
     }
 

@@ -1,0 +1,66 @@
+//! Completions whose events the script holds back.
+
+use std::sync::{Mutex, atomic::AtomicI32, atomic::Ordering};
+
+use super::lock;
+use crate::os::{file, time};
+use crate::slot::Slot;
+
+/// The list. It has a descriptor of its own only with the engine `scripted`.
+pub(super) struct Late {
+    /// When it is due, CLOCK_MONOTONIC in nanoseconds.
+    list: Mutex<Vec<(u64, &'static Slot)>>,
+    /// An eventfd that wakes the poller, or -1.
+    bell: AtomicI32,
+}
+
+impl Default for Late {
+    fn default() -> Late {
+        Late { list: Mutex::default(), bell: AtomicI32::new(-1) }
+    }
+}
+
+impl Late {
+    /// The descriptor by which workers wake the poller.
+    pub(super) fn bell(&self) -> Option<i32> {
+        crate::process::get()?.script.as_ref()?;
+        let fd = file::eventfd().ok()?;
+        self.bell.store(fd, Ordering::Relaxed);
+        Some(fd)
+    }
+
+    /// The poller has heard it.
+    pub(super) fn hush(&self) {
+        file::eventfd_clear(self.bell.load(Ordering::Relaxed));
+    }
+
+    /// Notes down a performed request whose event is due in `delay_us` microseconds.
+    pub(super) fn add(&self, slot: &'static Slot, delay_us: u32) {
+        let due = time::now_ns() + u64::from(delay_us) * 1000;
+        lock(&self.list).push((due, slot));
+        let bell = self.bell.load(Ordering::Relaxed);
+        if bell >= 0 {
+            file::eventfd_add(bell, 1);
+        }
+    }
+
+    /// Takes those that `which` says.
+    pub(super) fn take(&self, which: impl Fn(&Slot) -> bool) -> Vec<&'static Slot> {
+        let mut list = lock(&self.list);
+        list.extract_if(.., |(_, slot)| which(slot)).map(|(_, slot)| slot).collect()
+    }
+
+    /// Takes what is due, the earliest first.
+    pub(super) fn due(&self) -> Vec<&'static Slot> {
+        let now = time::now_ns();
+        let mut due: Vec<_> = lock(&self.list).extract_if(.., |(due, _)| *due <= now).collect();
+        due.sort_by_key(|(due, _)| *due);
+        due.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    /// How long the poller may sleep, in milliseconds; None: there is nothing to wait for.
+    pub(super) fn wait_ms(&self) -> Option<i32> {
+        let next = lock(&self.list).iter().map(|(due, _)| *due).min()?;
+        Some(next.saturating_sub(time::now_ns()).div_ceil(1_000_000).min(1000) as i32)
+    }
+}
