@@ -97,9 +97,9 @@ pub fn cut(text: &str) -> String {
     }
 }
 
-/// A negative number that can be an errno, with its name.
+/// A negative number that can be an errno, with its name. -1 may as well be what a function of libc returned.
 fn named(text: &str) -> String {
-    match text.trim().parse().ok().and_then(errno_name) {
+    match text.trim().parse().ok().filter(|number| *number != -1).and_then(errno_name) {
         Some(name) => format!("{} ({name})", text.trim()),
         None => text.trim().to_owned(),
     }
@@ -116,6 +116,7 @@ fn line(call: &Seen) -> String {
         call.arguments.iter().enumerate().map(|(i, a)| argument(call.name, i, *a)).collect();
     let result = match call.result {
         None => "has not returned".into(),
+        Some(-1) => "= -1 (EPERM)".into(),
         Some(result) => format!("= {}", named(&result.to_string())),
     };
     let iocb = call.iocb.as_ref().map_or_else(String::new, |iocb| format!("\n  iocb: {}", request(iocb)));

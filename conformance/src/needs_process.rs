@@ -29,6 +29,10 @@ const NEEDS: &[(&str, &str)] = &[
     ("stream/a_signal_*", SIGNALS),
     ("stream/*_with_a_signal", SIGNALS),
     ("io_setup/lowest_free_index_*", FRESH),
+    ("io_setup/ring_header_*", FRESH),
+    ("io_setup/*quota*", FRESH),
+    ("io_setup/*_share*", FRESH),
+    ("abi/a_context_is_the_address_*", FRESH),
     ("ring/another_id_is_einval_*", FRESH),
     ("self_test/forks", FORKS),
 ];

@@ -29,6 +29,7 @@ pub enum Format {
 }
 
 #[derive(clap::Args, Clone, Debug)]
+#[group(id = "suite")]
 pub struct Args {
     /// Whose AIO is tried, see below
     #[arg(long)]
