@@ -3,24 +3,35 @@
 mod abi;
 mod append;
 mod cancel;
+mod cancel_more;
 mod destroy;
+mod destroy_more;
 mod direct_io;
 mod errors;
 mod flags;
+mod fork;
 mod fsync;
 mod getevents;
+mod libaio;
 mod life;
+mod lookup;
+mod manual;
+mod mapping;
 mod order;
 mod poll;
 mod quota;
 mod read_write;
+mod reaping;
 mod resfd;
+mod resfd_more;
 mod ring;
 mod setup;
 mod signals;
+mod signals_more;
 mod streams;
 mod submit;
 mod vectors;
+mod waiters;
 
 use crate::case::Case;
 
@@ -42,12 +53,23 @@ pub fn all() -> Vec<Case> {
         fsync::cases(),
         poll::cases(),
         resfd::cases(),
+        resfd_more::cases(),
         getevents::cases(),
+        waiters::cases(),
         signals::cases(),
+        signals_more::cases(),
         cancel::cases(),
+        cancel_more::cases(),
         destroy::cases(),
+        destroy_more::cases(),
         ring::cases(),
+        reaping::cases(),
+        mapping::cases(),
+        lookup::cases(),
         life::cases(),
+        fork::cases(),
+        libaio::cases(),
+        manual::cases(),
     ];
     groups.into_iter().flatten().collect()
 }

@@ -390,17 +390,17 @@ impl Context {
         Due { sleepers: true, pollers }
     }
 
-    /// Notes down that somebody wants `need` events, and says how to sleep for them. None when there is
-    /// something to take already. `timer` is fired as well as the word changed.
+    /// Notes down that somebody wants `need` events, and says how to sleep for them. None when `enough` are there
+    /// to take already. `timer` is fired as well as the word changed.
     ///
     /// EINVAL: io_destroy has begun. EINTR: this is a signal handler that has interrupted its own thread in `deliver`. It cannot sleep
     /// for an event that only the interrupted call can deliver.
-    pub(crate) fn note_sleeper(&self, need: u32, timer: Option<usize>) -> Result<Option<Bed<'_>>> {
+    pub(crate) fn note_sleeper(&self, need: u32, enough: u32, timer: Option<usize>) -> Result<Option<Bed<'_>>> {
         let held = self.ring.producer.acquire().ok_or(Errno::EINTR)?;
         if self.is_dead() {
             return Err(Errno::EINVAL);
         }
-        if self.ring.in_ring() > 0 {
+        if self.ring.in_ring() >= enough {
             return Ok(None);
         }
         self.need.fetch_min(need, Ordering::Relaxed);

@@ -205,16 +205,20 @@ fn cancel(ctx: ContextId, iocb: usize, any: bool) -> Result<()> {
     }
     let process = process::get().ok_or(Errno::EINVAL)?;
     let call = process.table.enter(ctx)?;
-    // The word is read first: if the slot is another request's by the time of the second look, marking fails.
+    // The word is read first: if the slot is another request's by the time of the second look, marking fails. It
+    // fails too when the request has just reached its engine: then it is looked for again.
     let live = |slot: &'static Slot| {
         let word = slot.word();
         let waits = matches!(State::of(word), State::Sent | State::Taken);
         (waits && slot.is_named(iocb as u64, any)).then_some((slot, word))
     };
-    let (slot, word) = call.0.slots.used().filter_map(live).min_by_key(|(_, word)| *word).ok_or(Errno::EINVAL)?;
-    if !slot.mark_cancelled(word) {
-        return Err(Errno::EINVAL);
-    }
+    let (slot, word) = loop {
+        let oldest = call.0.slots.used().filter_map(live).min_by_key(|(_, word)| *word);
+        let (slot, word) = oldest.ok_or(Errno::EINVAL)?;
+        if slot.mark_cancelled(word) {
+            break (slot, word);
+        }
+    };
     let _hold = process.service.hold();
     (&process.service).cancel_one(slot, word >> 2);
     Err(Errno::EINPROGRESS)

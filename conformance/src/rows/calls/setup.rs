@@ -4,7 +4,7 @@ use super::{read, tried};
 use crate::rows::Row;
 
 pub fn rows() -> Vec<Row> {
-    [checks(), sizes(), ring(), context()].into_iter().flatten().collect()
+    [checks(), sizes(), context()].into_iter().flatten().collect()
 }
 
 fn checks() -> Vec<Row> {
@@ -49,31 +49,6 @@ fn sizes() -> Vec<Row> {
             "At least nr_events requests are accepted, wherever they were submitted and reaped before",
         ),
         tried("1.size.5", "A request has its slot until its event is reaped, not until it has completed"),
-    ]
-}
-
-fn ring() -> Vec<Row> {
-    vec![
-        tried("1.ring.1", "A program may reap by itself: it reads head and tail, copies events, and stores head"),
-        tried("1.ring.2", "After the program stored a larger head the next reader starts there"),
-        tried("1.ring.3", "Full to EAGAIN, then head = tail: the next request is accepted"),
-        tried("1.ring.4", "A head out of range is taken modulo nr, and stored so by the next reader"),
-        tried("1.ring.5", "head = tail + 1: io_getevents hands out nr - 1 events, old ones; nothing breaks"),
-        tried(
-            "1.ring.6",
-            "A tail overwritten by the program is believed until the next completion stores the true one",
-        ),
-        tried("1.ring.7", "An id overwritten by the program makes every call EINVAL until it is back"),
-        tried("1.ring.8", "nr and magic overwritten by the program do not matter"),
-        tried("1.ring.9", "With the ring protected as read-only all calls work"),
-        tried("1.ring.10", "With the ring protected from reading, or unmapped, every call is EINVAL"),
-        tried(
-            "1.ring.11",
-            "The whole ring can be moved: the new address is the context, the old one EINVAL; requests in flight end",
-        ),
-        tried("1.ring.12", "Growing the mapping is EFAULT"),
-        tried("1.ring.13", "Linux 6.18 lets the mapping be shrunk, and all calls work; later ones refuse"),
-        tried("1.ring.14", "MADV_DONTNEED loses nothing; MADV_REMOVE is ENODEV"),
     ]
 }
 

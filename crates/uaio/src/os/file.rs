@@ -61,8 +61,13 @@ pub(crate) fn sync(fd: i32, data_only: bool) -> Result<usize> {
 pub(crate) fn poll_now(fd: i32, mask: u16) -> Result<u16> {
     let mut p = libc::pollfd { fd, events: mask as i16, revents: 0 };
     let zero = crate::abi::Timespec::default();
+    // EINTR also without any wait, when nothing is ready and a signal is pending: that says nothing about the file.
     // SAFETY: one pollfd and a time, both outlive the call.
-    unsafe { sys!(SYS_ppoll, &raw mut p, 1, &raw const zero, 0, 8) }?;
+    while let Err(e) = unsafe { sys!(SYS_ppoll, &raw mut p, 1, &raw const zero, 0, 8) } {
+        if e != Errno::EINTR {
+            return Err(e);
+        }
+    }
     if p.revents & libc::POLLNVAL != 0 { Err(Errno::EBADF) } else { Ok(p.revents as u16) }
 }
 

@@ -9,7 +9,7 @@ const PAGE: usize = 4096;
 
 /// Whether `len` bytes at `addr` can be read.
 pub(crate) fn readable(addr: usize, len: usize) -> bool {
-    each_page(addr, len, 8, readable_word)
+    each_page(addr, len, 1, readable_word)
 }
 
 /// Whether `len` bytes at `addr` can be written (and read). Leaves them as they are.
@@ -37,8 +37,9 @@ fn each_page(addr: usize, len: usize, width: usize, probe: fn(usize) -> bool) ->
     }
 }
 
-/// 8 bytes at `addr`, by a call that copies a signal mask in and then refuses `how`.
+/// The aligned 8 bytes around `addr`, by a call that copies a signal mask in and then refuses `how`.
 fn readable_word(addr: usize) -> bool {
+    let addr = addr & !7;
     if in_own_frame(addr, 8) {
         return true;
     }
@@ -81,6 +82,8 @@ mod tests {
         mem::protect_none(base + PAGE, PAGE);
         assert!(readable(base, PAGE) && readable(base + 2 * PAGE, PAGE));
         assert!(!readable(base, PAGE + 1) && !readable(base + PAGE - 4, 8) && !readable(base + PAGE, 1));
+        assert!(readable(base + PAGE - 4, 4) && readable(base + PAGE - 1, 1) && writable(base + PAGE - 4, 4));
+        assert!(!readable(base + PAGE - 1, 2) && !readable(base + 2 * PAGE - 1, 1));
         assert!(!writable(base, 3 * PAGE) && !writable(base + PAGE - 4, 8) && writable(base, PAGE));
         mem::protect_read(base + 2 * PAGE, PAGE);
         assert!(readable(base + 2 * PAGE, PAGE) && !writable(base + 2 * PAGE, 8));
