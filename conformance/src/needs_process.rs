@@ -33,8 +33,9 @@ const NEEDS: &[(&str, &str)] = &[
     ("io_setup/*quota*", FRESH),
     ("io_setup/*_share*", FRESH),
     ("abi/a_context_is_the_address_*", FRESH),
+    ("ring/a_copy_of_it_*", FRESH),
     ("ring/another_id_is_einval_*", FRESH),
-    ("self_test/forks", FORKS),
+    ("self_test/leaves_a_child", FORKS),
 ];
 
 /// Why the case of this name needs one, if it does.

@@ -28,13 +28,12 @@ pub fn cases() -> Vec<Case> {
         case!(Quirk, "self_test/fails_in_a_thread", "spec 1.1", |_| {
             std::thread::spawn(|| panic!("on purpose, in a thread")).join().unwrap();
         }),
-        case!(Quirk, "self_test/forks", "spec 1.1", |_| {
-            // The child stays behind, and holds the output.
+        case!(Quirk, "self_test/leaves_a_child", "spec 1.1", |_| {
             match unsafe { libc::fork() } {
                 0 => loop {
                     unsafe { libc::pause() };
                 },
-                child => println!("child {child}"),
+                child => panic!("{child}"),
             }
         }),
     ]

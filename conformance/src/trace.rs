@@ -171,7 +171,13 @@ fn peek<T: Copy>(address: usize) -> Option<T> {
     let mut value = std::mem::MaybeUninit::<T>::uninit();
     let here = libc::iovec { iov_base: value.as_mut_ptr().cast(), iov_len: size_of::<T>() };
     let there = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: size_of::<T>() };
-    let read = unsafe { libc::process_vm_readv(libc::getpid(), &here, 1, &there, 1, 0) };
+    // libaio's functions leave errno alone, and cases look.
+    let read = unsafe {
+        let errno = *libc::__errno_location();
+        let read = libc::process_vm_readv(libc::getpid(), &here, 1, &there, 1, 0);
+        *libc::__errno_location() = errno;
+        read
+    };
     // Numbers and arrays of numbers only: any bytes will do.
     (address != 0 && read == size_of::<T>() as isize).then(|| unsafe { value.assume_init() })
 }
