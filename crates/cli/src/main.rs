@@ -6,6 +6,7 @@
 
 mod bench;
 mod child;
+mod conformance;
 mod elf;
 mod env;
 mod failure;
@@ -41,6 +42,7 @@ enum Command {
     Run(run::Args),
     Stat(stat::Args),
     Bench(bench::Args),
+    Conformance(conformance::Args),
     Install(install::Args),
     /// Print the version
     Version,
@@ -75,6 +77,7 @@ fn perform(command: Command) -> Result<i32, Failure> {
         Command::Run(args) => run::run(args),
         Command::Stat(args) => stat::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Install(args) => install::run(&args),
         Command::Version => {
             println!("uaio {}", std::env!("CARGO_PKG_VERSION"));
