@@ -250,6 +250,12 @@ fn cancel(ctx: ContextId, iocb: usize) -> Result<()> {
         let waits = matches!(State::of(word), State::Sent | State::Taken);
         (waits && slot.is_named(iocb as u64, any)).then_some((slot, word))
     };
+    let service = process.service_of(call.0);
+    let _hold = service.hold();
+    // What cannot be told to the engine must not be announced.
+    if call.0.busy() && !service.is_reachable() {
+        return Err(Errno::EINVAL);
+    }
     let (slot, word) = loop {
         let oldest = call.0.slots.used().filter_map(live).min_by_key(|(_, word)| *word);
         let (slot, word) = oldest.ok_or(Errno::EINVAL)?;
@@ -257,8 +263,6 @@ fn cancel(ctx: ContextId, iocb: usize) -> Result<()> {
             break (slot, word);
         }
     };
-    let service = process.service_of(call.0);
-    let _hold = service.hold();
     (&service).cancel_one(slot, word >> 2);
     Err(Errno::EINPROGRESS)
 }
