@@ -4,6 +4,9 @@
 //! them, over io_uring, worker threads, or the caller's own thread. The front ends (`libuaio_preload.so`,
 //! `libaio.so.1`) are thin layers over [`entry`].
 
+// A model does without what stands for the kernel elsewhere.
+#![cfg_attr(loom, allow(dead_code))]
+
 #[cfg(not(target_os = "linux"))]
 compile_error!("uaio implements Linux AIO and needs Linux system calls");
 
@@ -17,6 +20,8 @@ pub mod errno;
 mod facts;
 mod files;
 mod inbox;
+#[cfg(loom)]
+pub mod model;
 mod os;
 mod process;
 mod request;
@@ -25,6 +30,7 @@ mod service;
 mod slot;
 pub mod stats;
 mod submit;
+mod sync;
 mod table;
 mod timers;
 mod wait;

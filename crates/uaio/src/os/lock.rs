@@ -1,15 +1,18 @@
 //! Locks that a signal handler cannot dead-lock on.
 
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+#[cfg(loom)]
+pub(crate) use crate::model::thread_id;
 
 use crate::os::futex;
 use crate::os::raw::sys;
 use crate::os::time::Deadline;
+use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 
 /// A number that no other thread of this process has at this time, at the price of one instruction.
 ///
 /// It is the thread pointer, which libc makes unique. A CLONE_VM child may share its parent's; such a pair
 /// takes each other's calls for nested ones, which is safe (see [`OwnerLock`]).
+#[cfg(not(loom))]
 #[inline]
 pub(crate) fn thread_id() -> usize {
     let id: usize;
@@ -27,7 +30,7 @@ pub(crate) fn thread_id() -> usize {
 }
 
 const CONTENDED: usize = 1;
-const SPINS: u32 = 100;
+const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
 
 /// A lock for sections of a few instructions, taken with signals enabled.
 ///
@@ -80,16 +83,27 @@ impl OwnerLock {
         let marked = held | CONTENDED;
         if held == marked || self.word.compare_exchange(held, marked, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
-            // A bound on the sleep: two owners may share the low half that the futex compares.
-            let _ = futex::wait(self.low_half(), marked as u32, Deadline::after_ns(1_000_000));
+            let _ = futex::wait(self.low_half(), marked as u32, bound());
         }
     }
 
+    #[cfg(loom)]
+    fn low_half(&self) -> &AtomicUsize {
+        &self.word
+    }
+
+    #[cfg(not(loom))]
     fn low_half(&self) -> &AtomicU32 {
         let half = if cfg!(target_endian = "little") { 0 } else { 1 };
         // SAFETY: the half lies inside the word, is aligned, and every access to it is atomic.
         unsafe { &*self.word.as_ptr().cast::<AtomicU32>().add(half) }
     }
+}
+
+/// A bound on the sleep: two owners may share the low half that the futex compares. In a model they do not, so that it
+/// shows a missing wake-up.
+fn bound() -> Deadline {
+    if cfg!(loom) { Deadline::NEVER } else { Deadline::after_ns(1_000_000) }
 }
 
 impl Drop for Owned<'_> {
