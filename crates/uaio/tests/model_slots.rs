@@ -80,13 +80,13 @@ fn a_cancellation_hits_only_the_request_that_was_seen() {
         let first = stack.take(1);
         first.set_taken();
         let canceller = thread::spawn(move || {
-            let word = first.word();
+            let word = first.look();
             (word >> 2, first.mark_cancelled(word))
         });
         stack.give_back(first);
         let second = stack.take(2);
         second.set_taken();
-        let hit = second.is_cancelled();
+        let hit = second.is_cancelled(2);
         let (seen, marked) = canceller.join().unwrap();
         assert!(!hit || (seen == 2 && marked), "request {seen} was meant");
         assert!(second.data() == 2);

@@ -1,22 +1,38 @@
 //! Loom's atomics under the interface that the protocols use.
 //!
 //! Loom takes SeqCst for AcqRel, and has sequentially consistent fences. So SeqCst is AcqRel between two of them.
+//!
+//! Loom 0.7 decides which orders to try by the last access to a word alone. A thread that loads a word and then stores to it so
+//! hides another's load before that, and the order of that load and the store is never turned round. So each word has
+//! a second one, on which every access to the first is a change.
 
 use loom::sync::atomic::{self, Ordering, fence};
 
-fn in_order<T>(order: Ordering, access: impl FnOnce() -> T) -> T {
-    if order != Ordering::SeqCst {
-        return access();
+struct Turn(atomic::AtomicBool);
+
+impl Turn {
+    #[track_caller]
+    fn new() -> Self {
+        Turn(atomic::AtomicBool::new(false))
     }
-    fence(Ordering::SeqCst);
-    let answer = access();
-    fence(Ordering::SeqCst);
-    answer
+
+    #[track_caller]
+    fn in_order<T>(&self, order: Ordering, access: impl FnOnce() -> T) -> T {
+        // Relaxed: orders nothing but what loom tries.
+        self.0.swap(true, Ordering::Relaxed);
+        if order != Ordering::SeqCst {
+            return access();
+        }
+        fence(Ordering::SeqCst);
+        let answer = access();
+        fence(Ordering::SeqCst);
+        answer
+    }
 }
 
 macro_rules! atomics {
     ($($name:ident$(<$of:ident>)?: $value:ty, $zero:expr;)*) => {$(
-        pub(crate) struct $name$(<$of>)?(atomic::$name$(<$of>)?);
+        pub(crate) struct $name$(<$of>)?(atomic::$name$(<$of>)?, Turn);
 
         impl$(<$of>)? core::fmt::Debug for $name$(<$of>)? {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -28,22 +44,22 @@ macro_rules! atomics {
         impl$(<$of>)? $name$(<$of>)? {
             #[track_caller]
             pub(crate) fn new(value: $value) -> Self {
-                Self(atomic::$name::new(value))
+                Self(atomic::$name::new(value), Turn::new())
             }
 
             #[track_caller]
             pub(crate) fn load(&self, order: Ordering) -> $value {
-                in_order(order, || self.0.load(order))
+                self.1.in_order(order, || self.0.load(order))
             }
 
             #[track_caller]
             pub(crate) fn store(&self, value: $value, order: Ordering) {
-                in_order(order, || self.0.store(value, order));
+                self.1.in_order(order, || self.0.store(value, order));
             }
 
             #[track_caller]
             pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
-                in_order(order, || self.0.swap(value, order))
+                self.1.in_order(order, || self.0.swap(value, order))
             }
 
             #[track_caller]
@@ -54,7 +70,7 @@ macro_rules! atomics {
                 order: Ordering,
                 failed: Ordering,
             ) -> Result<$value, $value> {
-                in_order(order, || self.0.compare_exchange(from, to, order, failed))
+                self.1.in_order(order, || self.0.compare_exchange(from, to, order, failed))
             }
 
             #[track_caller]
@@ -83,7 +99,7 @@ macro_rules! arithmetic {
             #[track_caller]
             #[allow(dead_code)]
             pub(crate) fn $call(&self, value: $value, order: Ordering) -> $value {
-                in_order(order, || self.0.$call(value, order))
+                self.1.in_order(order, || self.0.$call(value, order))
             }
         )*}
     )*};

@@ -78,7 +78,8 @@ impl Request {
         unsafe { self.0.request() }.data
     }
 
-    pub fn word(self) -> u32 {
+    /// As io_cancel does it, in two steps.
+    pub fn look(self) -> u32 {
         self.0.word()
     }
 
@@ -90,8 +91,8 @@ impl Request {
         self.0.set_state(crate::slot::State::Taken);
     }
 
-    pub fn is_cancelled(self) -> bool {
-        self.0.is_cancelled(self.0.ticket())
+    pub fn is_cancelled(self, ticket: u32) -> bool {
+        self.0.is_cancelled(ticket)
     }
 }
 
