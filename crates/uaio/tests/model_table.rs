@@ -11,7 +11,7 @@ use uaio::model::Table;
 /// While one looks up, another destroys and sets up again at the same place and index.
 #[test]
 fn a_lookup_gets_a_live_context_or_nothing() {
-    explore(2, || {
+    explore(3, || {
         let table = Arc::new(Table::new());
         let address = table.set_up();
         let other = {
@@ -34,7 +34,7 @@ fn a_lookup_gets_a_live_context_or_nothing() {
 /// Two contexts whose search begins at the same place: the removal of the first must not hide the second.
 #[test]
 fn a_neighbour_is_found_all_the_time() {
-    explore(2, || {
+    explore(3, || {
         let table = Arc::new(Table::new());
         let (first, second) = (table.set_up(), table.set_up());
         let other = {
@@ -51,7 +51,7 @@ fn a_neighbour_is_found_all_the_time() {
 /// A request is with an engine: the index and the memory are not used again before it has ended.
 #[test]
 fn memory_is_used_again_after_the_engine() {
-    explore(2, || {
+    explore(3, || {
         let table = Arc::new(Table::new());
         let address = table.set_up();
         let request = table.enter(address).unwrap().submit(1);
@@ -66,7 +66,7 @@ fn memory_is_used_again_after_the_engine() {
 
 #[test]
 fn of_two_destroyers_one_wins() {
-    explore(2, || {
+    explore(3, || {
         let table = Arc::new(Table::new());
         let address = table.set_up();
         let other = {

@@ -80,7 +80,8 @@ impl Places {
     /// some bytes only.
     pub fn bad(&self, bytes: &mut Bytes) -> usize {
         let half = self.data + DATA - 1 - bytes.below(100);
-        let pool = [0, 1, self.none, self.read_only, half, 0xffff_8000_0000_0000, usize::MAX - 7, 0x8000_0000_0000 - 8];
+        let pool =
+            [0, 1, self.none, self.read_only, half, 0xffff_8000_0000_0000, usize::MAX - 7, 0x8000_0000_0000 - 8];
         bytes.one_of(&pool)
     }
 

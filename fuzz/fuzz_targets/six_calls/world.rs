@@ -53,10 +53,7 @@ impl World {
     pub fn set_up(&mut self, bytes: &mut Bytes) {
         let size = bytes.one_of(&SIZES);
         if bytes.rarely(8) {
-            let place = self.places.bad(bytes);
-            // SAFETY: whatever is there may be overwritten.
-            let answer = unsafe { io_setup(size, place as *mut ContextId) };
-            return check("io_setup", answer.min(-1), &[libc::EFAULT, libc::EINVAL, libc::EAGAIN]);
+            return self.set_up_somewhere(size, bytes);
         }
         let known = &mut self.contexts[bytes.below(CONTEXTS)];
         let mut place = known.address;
@@ -69,6 +66,20 @@ impl World {
             let header = unsafe { *(place as *const RingHeader) };
             assert_eq!((header.magic, header.head, header.tail), (RING_MAGIC, 0, 0));
             *known = Known { address: place, id: header.id, ..Known::default() };
+        }
+    }
+
+    /// The place may be good enough: then there is a context, which goes at once.
+    fn set_up_somewhere(&mut self, size: u32, bytes: &mut Bytes) {
+        let place = self.places.bad(bytes) as *mut ContextId;
+        // SAFETY: whatever is there may be overwritten.
+        let answer = unsafe { io_setup(size, place) };
+        check("io_setup", answer, &[libc::EFAULT, libc::EINVAL, libc::EAGAIN]);
+        if answer == 0 {
+            // SAFETY: it was written a moment ago.
+            assert_eq!(unsafe { io_destroy(place.read_unaligned()) }, 0);
+            // SAFETY: as above; so that the next try finds 0.
+            unsafe { place.write_unaligned(0) };
         }
     }
 
@@ -149,9 +160,8 @@ impl World {
         }
         // SAFETY: exactly as many pointers; what the requests name stays.
         let answer = unsafe { io_submit(address, pointers.len() as isize, pointers.as_ptr()) };
-        let errors = [
-            libc::EINVAL, libc::EFAULT, libc::EAGAIN, libc::EBADF, libc::EOPNOTSUPP, libc::EPERM, libc::ENOMEM,
-        ];
+        let errors =
+            [libc::EINVAL, libc::EFAULT, libc::EAGAIN, libc::EBADF, libc::EOPNOTSUPP, libc::EPERM, libc::ENOMEM];
         check("io_submit", answer, &errors);
         self.note_accepted(address, answer, &pointers, &iocbs);
         if bytes.rarely(2) {
@@ -166,6 +176,8 @@ impl World {
         };
         for (pointer, iocb) in pointers.iter().zip(iocbs).take(accepted) {
             known.open.insert(iocb.data, *pointer as u64);
+            // Bytes of a half-mapped place were taken for an iocb.
+            known.scribbled |= !core::ptr::eq(*pointer, iocb);
         }
     }
 
@@ -225,7 +237,8 @@ impl World {
         };
         // SAFETY: any numbers will do.
         let answer = unsafe { io_cancel(address, iocb, self.places.bad(bytes) as *mut IoEvent) };
-        check("io_cancel", answer.min(-1), &[libc::EINVAL, libc::EFAULT, libc::EINPROGRESS]);
+        assert!(answer < 0);
+        check("io_cancel", answer, &[libc::EINVAL, libc::EFAULT, libc::EINPROGRESS]);
     }
 
     /// Writes to a ring's header, as a program that reaps by hand may, and one with a defect.
