@@ -57,7 +57,7 @@ const _: () = assert!(size_of::<Context>() <= 256);
 
 // SAFETY: atomics only, and locks, of which zero is the free one.
 unsafe impl mem::Zeroed for Context {
-    #[cfg(loom)]
+    #[cfg(any(loom, miri))]
     fn zeroed() -> Self {
         Context::default()
     }

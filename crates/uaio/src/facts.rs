@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::abi::Iovec;
 use crate::abi::{RWF_APPEND, RWF_NOAPPEND, RWF_NOWAIT};
 use crate::errno::{Errno, Result};
+use crate::os::epoll::Epoll;
 use crate::os::file;
 
 /// Kinds of files that differ in how requests on them are executed.
@@ -89,6 +90,13 @@ impl Facts {
     /// The master side of a pseudo-terminal, which polls more than one queue.
     pub(crate) fn is_pty_master(&self) -> bool {
         self.kind == Kind::Stream && self.rdev == libc::makedev(5, 2)
+    }
+
+    /// Whether the file tells when it gets ready: most regular files, directories and devices like /dev/null do
+    /// not, and a POLL that is not ready at once is EINVAL there. Epoll refuses them with EPERM.
+    pub(crate) fn can_be_waited_for(&self) -> bool {
+        let surely = self.kind == Kind::Anonymous || (self.kind == Kind::Stream && self.rdev == 0);
+        surely || Epoll::new().and_then(|epoll| epoll.add(self.fd, 0, 0)) != Err(Errno::EPERM)
     }
 
     /// Whether the file takes RWF_NOWAIT, so that the kernel can start a request on it without waiting.

@@ -5,7 +5,7 @@
 //! `libaio.so.1`) are thin layers over [`entry`].
 
 // A model does without what stands for the kernel elsewhere.
-#![cfg_attr(loom, allow(dead_code))]
+#![cfg_attr(any(loom, miri), allow(dead_code))]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("uaio implements Linux AIO and needs Linux system calls");
@@ -20,7 +20,7 @@ pub mod errno;
 mod facts;
 mod files;
 mod inbox;
-#[cfg(loom)]
+#[cfg(any(loom, miri))]
 pub mod model;
 mod os;
 mod process;

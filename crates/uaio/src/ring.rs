@@ -4,12 +4,12 @@
 //! and at one of our own, through which everything here goes. The program may write to it at any time, so
 //! `head` is taken modulo `nr`, and `tail` and `nr` that decide anything are private copies.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, miri)))]
 mod memory;
 
-#[cfg(loom)]
+#[cfg(any(loom, miri))]
 pub(crate) use crate::model::memory::{Memory, id_at, is_readable};
-#[cfg(not(loom))]
+#[cfg(not(any(loom, miri)))]
 pub(crate) use memory::{Memory, id_at, is_readable};
 
 use crate::abi::{IoEvent, RING_MAGIC};
@@ -19,7 +19,7 @@ use crate::os::probe;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// A model has small rings.
-const PAGE: usize = if cfg!(loom) { 32 } else { 4096 };
+const PAGE: usize = if cfg!(any(loom, miri)) { 128 } else { 4096 };
 const EVENT: usize = size_of::<IoEvent>();
 const HEADER: usize = 32;
 

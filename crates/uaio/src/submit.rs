@@ -144,7 +144,7 @@ impl Submission {
     fn decide(&mut self, request: &mut Request, facts: &Facts) -> Result<Fate> {
         match request.op {
             Op::Fsync | Op::Fdatasync => Ok(self.wait_or_run(request)),
-            Op::Poll => self.poll(request),
+            Op::Poll => self.poll(request, facts),
             _ if request.rw_flags & (RWF_ATOMIC | RWF_DONTCACHE) != 0 => run_flagged(request),
             Op::Read | Op::Write if request.stream => self.stream(request, facts),
             Op::Read => self.read(request, facts),
@@ -170,9 +170,10 @@ impl Submission {
         self.hold.is_some()
     }
 
-    fn poll(&mut self, request: &Request) -> Result<Fate> {
+    fn poll(&mut self, request: &Request, facts: &Facts) -> Result<Fate> {
         match inline::attempt(request, request.fd, 0) {
             Ok(ready) => Ok(Fate::Ended(ready as i64)),
+            Err(Errno::EAGAIN) if !facts.can_be_waited_for() => Err(Errno::EINVAL),
             Err(Errno::EAGAIN) => {
                 // Nobody can poll inside io_submit: without a thread there is no room for the request.
                 if self.hold.is_none() {

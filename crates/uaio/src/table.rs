@@ -11,7 +11,7 @@ use crate::ring::{self, capacity, ring_nr};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Most contexts of a process. Each has two mappings, of which Linux allows 65530.
-const CONTEXTS: usize = if cfg!(loom) { 2 } else { 32768 };
+const CONTEXTS: usize = if cfg!(any(loom, miri)) { 2 } else { 32768 };
 /// Places to find them in; a power of two.
 const PLACES: usize = 4 * CONTEXTS;
 /// Memory of dead contexts that is kept for the next ones, in bytes.
@@ -302,7 +302,7 @@ impl Table {
     }
 
     /// Frees everything. Nobody uses the table any more.
-    #[cfg(loom)]
+    #[cfg(any(loom, miri))]
     pub(crate) fn close(&self) {
         for id in 0..CONTEXTS as u32 {
             self.forget_memory(self.context(id));

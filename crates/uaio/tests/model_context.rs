@@ -1,11 +1,9 @@
 //! How many requests a context takes, and that io_destroy comes after the last touch of an engine.
-#![cfg(loom)]
+#![cfg(any(loom, miri))]
 
 mod model_common;
 
-use loom::sync::Arc;
-use loom::thread;
-use model_common::explore;
+use model_common::{Arc, explore, thread};
 use uaio::model::Context;
 
 /// Two submitters, and room for one.

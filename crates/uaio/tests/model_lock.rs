@@ -1,11 +1,9 @@
 //! The two locks: nobody is inside with somebody else, nobody sleeps for ever, and the holder itself is told.
-#![cfg(loom)]
+#![cfg(any(loom, miri))]
 
 mod model_common;
 
-use loom::sync::Arc;
-use loom::thread;
-use model_common::explore;
+use model_common::{Arc, explore, thread};
 use uaio::model::{Exclusive, Quiet};
 
 #[test]

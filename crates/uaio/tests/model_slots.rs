@@ -1,11 +1,9 @@
 //! Slots: a slot has one request at a time, whole, and a cancellation hits the request that it was meant for.
-#![cfg(loom)]
+#![cfg(any(loom, miri))]
 
 mod model_common;
 
-use loom::sync::Arc;
-use loom::thread;
-use model_common::explore;
+use model_common::{Arc, explore, thread};
 use uaio::model::Stack;
 
 #[test]

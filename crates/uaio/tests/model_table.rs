@@ -1,11 +1,9 @@
 //! The table: who finds a context by its address is inside that context, until it leaves.
-#![cfg(loom)]
+#![cfg(any(loom, miri))]
 
 mod model_common;
 
-use loom::sync::Arc;
-use loom::thread;
-use model_common::explore;
+use model_common::{Arc, explore, thread};
 use uaio::model::Table;
 
 /// While one looks up, another destroys and sets up again at the same place and index.
@@ -76,5 +74,25 @@ fn of_two_destroyers_one_wins() {
         let own = table.destroy(address);
         assert!(own != other.join().unwrap());
         assert_eq!(table.nr(), 0);
+    });
+}
+
+/// The context under a sleeper becomes another one, which has an event: that is not the sleeper's.
+#[test]
+fn a_sleeper_tells_its_context_from_the_next() {
+    explore(2, || {
+        let table = Arc::new(Table::new());
+        let address = table.set_up();
+        let inside = table.enter(address).unwrap();
+        let sleeper = {
+            let table = table.clone();
+            thread::spawn(move || inside.wait(&table))
+        };
+        assert!(table.destroy(address));
+        assert_eq!(table.set_up(), address);
+        table.enter(address).unwrap().submit(9).finish();
+        assert_eq!(table.look(address), Ok(vec![9]));
+        assert!(sleeper.join().unwrap().is_err());
+        assert!(table.destroy(address));
     });
 }

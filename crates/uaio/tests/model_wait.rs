@@ -1,11 +1,9 @@
 //! Sleeping in io_getevents: who waits for `min_nr` events wakes when they are there, and when the context goes.
-#![cfg(loom)]
+#![cfg(any(loom, miri))]
 
 mod model_common;
 
-use loom::sync::Arc;
-use loom::thread;
-use model_common::explore;
+use model_common::{Arc, explore, thread};
 use uaio::model::Context;
 
 /// Starts `requests` and ends each on a thread of its own.
@@ -87,5 +85,33 @@ fn an_event_and_a_destroyer_race_for_a_sleeper() {
         assert!(context.destroy());
         engines.into_iter().for_each(|t| t.join().unwrap());
         assert!(matches!(sleeper.join().unwrap().as_deref(), Err(_) | Ok([0])));
+    });
+}
+
+/// The second and the third event come only when somebody has taken the first.
+#[test]
+fn the_more_modest_of_two_sleepers_counts() {
+    explore(1, || {
+        let context = Arc::new(Context::new(4, 3));
+        let sleeper = {
+            let context = context.clone();
+            thread::spawn(move || context.wait(2, 2).unwrap())
+        };
+        let engine = {
+            let context = context.clone();
+            thread::spawn(move || {
+                for data in 0..3 {
+                    assert!(context.reserve());
+                    context.finish_inline(data);
+                    while data == 0 && context.in_ring() > 0 {
+                        thread::yield_now();
+                    }
+                }
+            })
+        };
+        let mut seen = context.wait(1, 1).unwrap();
+        seen.extend(sleeper.join().unwrap());
+        engine.join().unwrap();
+        assert_eq!(all(seen), [0, 1, 2]);
     });
 }

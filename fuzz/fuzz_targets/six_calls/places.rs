@@ -64,14 +64,14 @@ impl Places {
     fn make() -> Places {
         let rw = libc::PROT_READ | libc::PROT_WRITE;
         let data = map(DATA + PAGE, rw);
-        let unmapped = map(PAGE, rw);
+
         // SAFETY: pages that were mapped a moment ago.
         unsafe {
             libc::mprotect((data + DATA) as *mut _, PAGE, libc::PROT_NONE);
-            libc::munmap(unmapped as *mut _, PAGE);
         }
-        // A place that no later mapping takes.
-        let unmapped = unmapped.max(PAGE);
+
+        // Low, where no mapping of the kernel's choice goes.
+        let unmapped = 0x20000;
         let (none, read_only) = (map(PAGE, libc::PROT_NONE), map(PAGE, libc::PROT_READ));
         Places { data, none, read_only, unmapped, files: files(), eventfds: eventfds() }
     }

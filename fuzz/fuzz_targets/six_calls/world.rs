@@ -1,6 +1,7 @@
 //! The contexts of one sequence, and what must be true of each answer.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use uaio::abi::*;
 use uaio::entry::*;
@@ -33,7 +34,16 @@ pub struct World {
 
 /// Fails on an errno that the call does not have.
 fn check(call: &str, answer: isize, errors: &[i32]) {
+    if trace() {
+        eprintln!("{call} = {answer}");
+    }
     assert!(answer >= 0 || errors.contains(&(-answer as i32)), "{call}: {answer}");
+}
+
+/// Whether to tell what is done: `UAIO_FUZZ_TRACE`.
+fn trace() -> bool {
+    static TRACE: OnceLock<bool> = OnceLock::new();
+    *TRACE.get_or_init(|| std::env::var_os("UAIO_FUZZ_TRACE").is_some())
 }
 
 impl World {
@@ -62,6 +72,9 @@ impl World {
         check("io_setup", answer, &[libc::EINVAL, libc::EAGAIN, libc::ENOMEM]);
         if answer == 0 {
             assert_eq!(known.address, 0);
+            if trace() {
+                eprintln!("{place:x}");
+            }
             // SAFETY: a new ring.
             let header = unsafe { *(place as *const RingHeader) };
             assert_eq!((header.magic, header.head, header.tail), (RING_MAGIC, 0, 0));
@@ -88,6 +101,9 @@ impl World {
         let address = self.address(which, bytes);
         // SAFETY: any number will do.
         let answer = unsafe { io_destroy(address) };
+        if trace() {
+            eprint!("{address:x} ");
+        }
         check("io_destroy", answer, &[libc::EINVAL]);
         for known in &mut self.contexts {
             if answer == 0 && known.address == address {
@@ -157,6 +173,9 @@ impl World {
         if bytes.rarely(8) && !pointers.is_empty() {
             let victim = bytes.below(pointers.len());
             pointers[victim] = self.places.bad(bytes) as *mut Iocb;
+        }
+        if trace() {
+            eprintln!("{address:x} {iocbs:x?} {arrays:x?} {pointers:x?}");
         }
         // SAFETY: exactly as many pointers; what the requests name stays.
         let answer = unsafe { io_submit(address, pointers.len() as isize, pointers.as_ptr()) };
@@ -250,6 +269,9 @@ impl World {
         known.scribbled = true;
         let (word, value) = (bytes.below(8), bytes.u64() as u32);
         let value = bytes.one_of(&[value, 0, 1, value % 128, u32::MAX]);
+        if trace() {
+            eprintln!("{:x}[{word}] = {value:#x}", known.address);
+        }
         // SAFETY: a word of a live ring's header.
         unsafe { (known.address as *mut u32).add(word).write_volatile(value) };
     }

@@ -1,9 +1,10 @@
 //! What a model can do: what the entry functions and the engines do, by the same functions.
 
 use crate::abi::IoEvent;
-use crate::config::Config;
+use crate::config::{Choice, Config, Writes};
 use crate::context::{self, Call};
-use crate::errno::Result;
+use crate::errno::{Errno, Result};
+use crate::model::look;
 use crate::os::lock::{OwnerLock, QuietLock};
 use crate::os::time::Deadline;
 use crate::request;
@@ -38,7 +39,7 @@ fn one_more(value: &UnsafeCell<u32>) -> u32 {
     // SAFETY: loom checks that nobody else has it.
     unsafe { *value.get() += 1 };
     // SAFETY: as above.
-    unsafe { *value.look() }
+    unsafe { *look(value) }
 }
 
 impl Exclusive {
@@ -118,7 +119,7 @@ impl Stack {
     }
 
     pub fn take(&self, data: u64) -> Request {
-        Request(self.slots.take(self.context.0, request(data), data as u32))
+        Request(self.slots.take(self.context.0.get(), request(data), data as u32))
     }
 
     pub fn give_back(&self, request: Request) {
@@ -144,50 +145,73 @@ impl Drop for Stack {
     }
 }
 
+/// A value that the code takes for an eternal one, until the model is over.
+#[derive(Debug)]
+struct Eternal<T: 'static>(*mut T);
+
+// SAFETY: an address of a value that threads share.
+unsafe impl<T: Sync> Send for Eternal<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Eternal<T> {}
+
+impl<T: Default> Eternal<T> {
+    fn new() -> Self {
+        Eternal(Box::into_raw(Box::default()))
+    }
+}
+
+impl<T> Eternal<T> {
+    fn get(&self) -> &'static T {
+        // SAFETY: it lives as long as this does, and the threads of the model end before.
+        unsafe { &*self.0 }
+    }
+}
+
+impl<T> Drop for Eternal<T> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: from `new`; the threads of the model have ended.
+            drop(unsafe { Box::from_raw(self.0) });
+        }
+    }
+}
+
 /// A context without a table.
 #[derive(Debug)]
-pub struct Context(&'static context::Context, &'static Service);
-
-fn forever<T: Default>() -> &'static T {
-    Box::leak(Box::default())
-}
-
-fn release<T>(value: &'static T) {
-    // SAFETY: from `forever`; the threads of the model have ended.
-    drop(unsafe { Box::from_raw(core::ptr::from_ref(value).cast_mut()) });
-}
+pub struct Context(Eternal<context::Context>, Eternal<Service>);
 
 impl Context {
     /// A ring for `nr` - 1 events, and as many requests as `capacity`.
     pub fn new(nr: u32, capacity: u32) -> Self {
-        let context: &'static context::Context = forever();
+        let eternal = Eternal::<context::Context>::new();
+        let context = eternal.get();
         context.slots.attach(capacity).unwrap();
         context.ring.attach(nr).unwrap();
         context.ring.open(0).unwrap();
         context.prepare(0, capacity, capacity);
         context.revive();
-        Context(context, forever())
+        Context(eternal, Eternal::new())
     }
 
     /// io_submit's first half. False: EAGAIN.
     pub fn reserve(&self) -> bool {
-        self.0.reserve().is_ok()
+        self.0.get().reserve().is_ok()
     }
 
     /// io_submit's second half, for an engine.
     pub fn enslot(&self, data: u64) -> Request {
-        Request(self.0.enslot(request(data)))
+        Request(self.0.get().enslot(request(data)))
     }
 
     /// An engine ends a request.
     pub fn finish(&self, request: Request) {
         let data = request.data();
-        self.0.finish(request.0, data as i64, -1, Side::Library);
+        self.0.get().finish(request.0, data as i64, -1, Side::Library);
     }
 
     /// io_submit ends a request itself.
     pub fn finish_inline(&self, data: u64) {
-        self.0.finish_inline(&mut request(data), data as i64);
+        self.0.get().finish_inline(&mut request(data), data as i64);
     }
 
     /// One look of io_getevents.
@@ -201,40 +225,56 @@ impl Context {
     }
 
     fn collect(&self, most: usize, deadline: Option<Deadline>, least: usize) -> Result<Vec<u64>> {
-        let mut events = vec![IoEvent::default(); most];
-        let place = events.as_mut_ptr() as usize;
-        let call = self.0.enter().ok_or(crate::errno::Errno::EINVAL)?;
-        let wanted = Wanted { least, most, events: place, deadline, mask: None, service: self.1 };
-        let got = wait::collect(call, &wanted)?;
-        Ok(events[..got].iter().map(whole).collect())
+        let call = self.0.get().enter().ok_or(Errno::EINVAL)?;
+        collect(call, self.1.get(), most, deadline, least)
+    }
+
+    /// Events in the ring.
+    pub fn in_ring(&self) -> u32 {
+        self.0.get().ring.in_ring()
     }
 
     /// A program that reaps without a call, as libaio's users do: `tail`, the event, `head`.
     pub fn reap_by_hand(&self) -> Option<u64> {
-        let shared = self.0.ring.memory.shared();
+        let shared = self.0.get().ring.memory.shared();
         let head = shared.head.load(Ordering::Relaxed);
         // Acquire and Release: what such a program must use on its side.
         if head == shared.tail.load(Ordering::Acquire) {
             return None;
         }
-        let [data, obj, res, res2] = self.0.ring.memory.event(head).each_ref().map(|w| w.load(Ordering::Relaxed));
-        shared.head.store((head + 1) % self.0.ring.nr(), Ordering::Release);
+        let [data, obj, res, res2] =
+            self.0.get().ring.memory.event(head).each_ref().map(|w| w.load(Ordering::Relaxed));
+        shared.head.store((head + 1) % self.0.get().ring.nr(), Ordering::Release);
         Some(whole(&IoEvent { data, obj, res: res as i64, res2: res2 as i64 }))
     }
 
     /// io_destroy without the table: its steps 2 and 4 to 8.
     pub fn destroy(&self) -> bool {
-        let Some(call) = self.0.enter() else { return false };
-        if self.0.die().is_err() {
+        let Some(call) = self.0.get().enter() else { return false };
+        if self.0.get().die().is_err() {
             return false;
         }
-        self.0.wake_everybody();
-        self.0.wait_until_unused();
-        self.0.wait_until_idle();
+        self.0.get().wake_everybody();
+        self.0.get().wait_until_unused();
+        self.0.get().wait_until_idle();
         drop(call);
-        self.0.ring.detach();
+        self.0.get().ring.detach();
         true
     }
+}
+
+fn collect(
+    call: Call,
+    service: &'static Service,
+    most: usize,
+    deadline: Option<Deadline>,
+    least: usize,
+) -> Result<Vec<u64>> {
+    let mut events = vec![IoEvent::default(); most];
+    let place = events.as_mut_ptr() as usize;
+    let wanted = Wanted { least, most, events: place, deadline, mask: None, service };
+    let got = wait::collect(call, &wanted)?;
+    Ok(events[..got].iter().map(whole).collect())
 }
 
 /// The event's data; the event is one that was pushed, whole.
@@ -247,17 +287,15 @@ fn whole(seen: &IoEvent) -> u64 {
 impl Drop for Context {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.0.ring.detach();
-            self.0.slots.detach();
-            release(self.0);
-            release(self.1);
+            self.0.get().ring.detach();
+            self.0.get().slots.detach();
         }
     }
 }
 
 /// A table for two contexts.
 #[derive(Debug)]
-pub struct Table(table::Table);
+pub struct Table(table::Table, Eternal<Service>);
 
 /// A thread inside a call.
 #[derive(Debug)]
@@ -267,8 +305,9 @@ impl Table {
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         let table = table::Table::default();
-        table.open(&Config { max_nr: 1000, ..Config::read() }, 1).unwrap();
-        Table(table)
+        let config = Config { choice: Choice::Auto, writes: Writes::Safe, max_nr: 1000, stats_dir: [0; _] };
+        table.open(&config, 1).unwrap();
+        Table(table, Eternal::new())
     }
 
     pub fn set_up(&self) -> usize {
@@ -285,6 +324,11 @@ impl Table {
         self.0.destroy(call, context::Context::wait_until_idle).is_ok()
     }
 
+    /// One look of io_getevents, for one event.
+    pub fn look(&self, address: usize) -> Result<Vec<u64>> {
+        collect(self.0.enter(address)?, self.1.get(), 1, None, 0)
+    }
+
     pub fn nr(&self) -> u64 {
         self.0.nr()
     }
@@ -297,6 +341,11 @@ impl Inside {
         assert_eq!(ring.nr(), ring_nr(1, 1));
         assert_eq!(ring.shared_id(), self.0.0.id.load(Ordering::Relaxed));
         ring.user()
+    }
+
+    /// io_getevents for one event, without a time-out.
+    pub fn wait(self, table: &Table) -> Result<Vec<u64>> {
+        collect(self.0, table.1.get(), 1, Some(Deadline::NEVER), 1)
     }
 
     /// A request to an engine.

@@ -1,6 +1,9 @@
 //! Sleeping on a word, as the kernel does it: the look at the word and the going to sleep are one step to every waker.
 
+#[cfg(loom)]
 use loom::sync::{Condvar, Mutex};
+#[cfg(miri)]
+use std::sync::{Condvar, Mutex};
 
 use crate::errno::{Errno, Result};
 use crate::os::lock::thread_id;
@@ -24,16 +27,24 @@ impl Word for AtomicUsize {
     }
 }
 
+/// Who sleeps where: address of the word, thread.
+type Beds = Mutex<Vec<(usize, usize)>>;
+
+#[cfg(loom)]
 loom::lazy_static! {
-    /// Who sleeps where: address of the word, thread.
-    static ref BEDS: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
+    static ref BEDS: Beds = Mutex::new(Vec::new());
     static ref WOKEN: Condvar = Condvar::new();
 }
+
+#[cfg(miri)]
+static BEDS: Beds = Mutex::new(Vec::new());
+#[cfg(miri)]
+static WOKEN: Condvar = Condvar::new();
 
 /// As the real one. A sleep with a deadline ends at once: whatever the time is, the protocol must hold.
 pub(crate) fn wait(word: &impl Word, expected: u32, deadline: Deadline) -> Result<()> {
     if !deadline.is_never() {
-        loom::thread::yield_now();
+        crate::model::yield_now();
         return Err(Errno::ETIMEDOUT);
     }
     let mut beds = BEDS.lock().unwrap();

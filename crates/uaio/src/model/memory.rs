@@ -1,6 +1,7 @@
 //! Mapped memory. It is checked: who makes or unmaps it must come after everybody who used it.
 
 use crate::errno::Result;
+use crate::model::look;
 use crate::os::mem::Zeroed;
 use crate::ring::Shared;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering, UnsafeCell};
@@ -31,14 +32,14 @@ pub(crate) struct Memory {
     user: AtomicUsize,
 }
 
-// SAFETY: loom ends the model at the first access that would need more than this promise.
+// SAFETY: loom or Miri ends the model at the first access that would need more than this promise.
 unsafe impl Sync for Memory {}
 
 impl Memory {
     #[track_caller]
     fn room(&self) -> Option<&Room> {
         // SAFETY: loom checks that nobody changes it meanwhile.
-        unsafe { &*self.room.look() }.as_ref()
+        unsafe { &*look(&self.room) }.as_ref()
     }
 
     #[track_caller]

@@ -1,12 +1,12 @@
 //! Sleeping on a word of our own memory.
 
-#[cfg(loom)]
+#[cfg(any(loom, miri))]
 pub(crate) use crate::model::futex::{wait, wake};
 
 use crate::errno::Errno;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, miri)))]
 use crate::errno::Result;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, miri)))]
 use crate::os::raw::sys;
 use crate::os::time::Deadline;
 use crate::sync::{AtomicU32, Ordering};
@@ -16,7 +16,7 @@ use crate::sync::{AtomicU32, Ordering};
 /// Ok when woken, spuriously too; EAGAIN when the word differed; ETIMEDOUT; EINTR when a signal handler ran.
 /// FUTEX_WAIT would go on sleeping after a handler with SA_RESTART; the BITSET form with an absolute time
 /// does not.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, miri)))]
 pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) -> Result<()> {
     let until = deadline.absolute();
     let op = libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG;
@@ -35,7 +35,7 @@ pub(crate) fn wait_while(word: &AtomicU32, expected: u32) {
 }
 
 /// Wakes up to `count` sleepers.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, miri)))]
 pub(crate) fn wake(word: &AtomicU32, count: i32) {
     let op = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
     // SAFETY: the word is only an address to this call.

@@ -19,9 +19,18 @@ pub(crate) fn map_private(len: usize) -> Result<*mut u8> {
 /// # Safety
 /// All bits zero is a valid value of the type, and the one that `zeroed` makes.
 pub(crate) unsafe trait Zeroed {
-    /// A model's atomics are more than bits.
+    /// Loom's atomics are more than bits.
     #[cfg(loom)]
     fn zeroed() -> Self;
+    /// The value that all bits zero are.
+    #[cfg(miri)]
+    fn zeroed() -> Self
+    where
+        Self: Sized,
+    {
+        // SAFETY: the trait's promise.
+        unsafe { core::mem::zeroed() }
+    }
 }
 
 // SAFETY: a number.
@@ -33,18 +42,18 @@ unsafe impl Zeroed for crate::sync::AtomicU64 {
 }
 
 /// `count` values, all zero, in private memory of their own.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, miri)))]
 pub(crate) fn map_array<T: Zeroed>(count: usize) -> Result<*mut T> {
     map_private(count * size_of::<T>()).map(<*mut u8>::cast)
 }
 
 /// Unmaps what [`map_array`] gave. Nobody uses it any more.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, miri)))]
 pub(crate) fn unmap_array<T: Zeroed>(base: *mut T, count: usize) {
     unmap(base as usize, count * size_of::<T>());
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, miri))]
 pub(crate) use crate::model::memory::{map_array, unmap_array};
 
 /// `len` bytes of zeroed shared memory, of which [`alias`] can make more mappings.

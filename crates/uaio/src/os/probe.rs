@@ -39,7 +39,8 @@ fn each_page(addr: usize, len: usize, width: usize, probe: fn(usize) -> bool) ->
 
 /// 8 bytes at `addr`, by a call that copies a signal mask in and then refuses `how`.
 fn readable_word(addr: usize) -> bool {
-    if in_own_frame(addr, 8) {
+    // Miri makes no system call of ours, and its models have good addresses only.
+    if cfg!(miri) || in_own_frame(addr, 8) {
         return true;
     }
     const NO_SUCH_HOW: usize = 99;
@@ -50,7 +51,7 @@ fn readable_word(addr: usize) -> bool {
 
 /// The aligned 4 bytes at or after `addr`, by an atomic "add 0" of the kernel.
 fn writable_word(addr: usize) -> bool {
-    if in_own_frame(addr, 4) {
+    if cfg!(miri) || in_own_frame(addr, 4) {
         return true;
     }
     const ADD_ZERO_NEVER_WAKE: usize = (1 << 28) | (2 << 24);

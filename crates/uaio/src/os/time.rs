@@ -32,7 +32,7 @@ impl Deadline {
     /// Never.
     pub(crate) const NEVER: Deadline = Deadline(None);
 
-    #[cfg(loom)]
+    #[cfg(any(loom, miri))]
     pub(crate) fn is_never(self) -> bool {
         self.0.is_none()
     }

@@ -85,7 +85,9 @@ impl Memory {
 
     /// Whether `address` is a mapping of this ring: a change that we make is seen there.
     pub(crate) fn is_mapped_at(&self, address: usize) -> bool {
-        if !address.is_multiple_of(PAGE) || !probe::readable(address, HEADER) {
+        // Our own mapping is no name of the context: it would be unmapped as the program's.
+        let own = self.private.load(Ordering::Relaxed) as usize == address;
+        if own || !address.is_multiple_of(PAGE) || !probe::readable(address, HEADER) {
             return false;
         }
         // SAFETY: readable a moment ago, aligned; read atomically, as everything there is.
@@ -113,4 +115,19 @@ pub(crate) fn id_at(address: usize) -> Option<u32> {
 /// Whether the program can read the ring at `address`.
 pub(crate) fn is_readable(address: usize) -> bool {
     probe::readable(address, 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_programs_mapping_is_one() {
+        let memory = Memory::default();
+        memory.attach(127).unwrap();
+        memory.show(0).unwrap();
+        assert!(memory.is_mapped_at(memory.user()));
+        assert!(!memory.is_mapped_at(memory.private.load(Ordering::Relaxed) as usize));
+        memory.detach();
+    }
 }
