@@ -1,16 +1,15 @@
 //! A context: how many requests it may have, how they end, and who waits for them.
 
-use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
-
 use crate::abi::IoEvent;
 use crate::counters;
 use crate::errno::{Errno, Result};
 use crate::os::lock::Owned;
-use crate::os::{file, futex, time};
+use crate::os::{file, futex, mem, time};
 use crate::request::{Op, Request};
 use crate::ring::Ring;
 use crate::slot::{Slot, Slots};
 use crate::stats::EngineId;
+use crate::sync::{AtomicI32, AtomicU32, Ordering};
 use crate::timers::{self, Side};
 
 /// In [`Context::users`]: the context is in the table; without it no call gets in.
@@ -58,7 +57,16 @@ pub(crate) struct Context {
     pollers: [AtomicI32; POLLERS],
 }
 
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<Context>() <= 256);
+
+// SAFETY: atomics only, and locks, of which zero is the free one.
+unsafe impl mem::Zeroed for Context {
+    #[cfg(any(loom, miri))]
+    fn zeroed() -> Self {
+        Context::default()
+    }
+}
 
 /// A thread inside a call with the context: the context is alive or waits for it.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::abi::{AioSigset, ContextId, IoEvent, Iocb, RING_MAGIC, RingHeader, Timespec, nr};
+use crate::context::Context;
 use crate::counters;
 use crate::engine::Engine;
 use crate::errno::{Errno, Result};
@@ -145,20 +146,13 @@ pub unsafe extern "C" fn io_destroy(ctx: ContextId) -> isize {
 fn destroy(ctx: ContextId) -> Result<usize> {
     let process = process::get().ok_or(Errno::EINVAL)?;
     let call = process.table.find(ctx)?;
-    let context = call.0;
-    if process.table.bury(&call)? {
-        return Ok(0);
-    }
-    context.wait_until_unused();
-    if context.busy() {
+    let end_requests = |context: &'static Context| {
         let service = process.service_of(context);
         let _hold = service.hold();
         (&service).cancel_all(context);
         context.wait_until_idle();
-    }
-    drop(call);
-    process.table.recycle(context);
-    Ok(0)
+    };
+    process.table.destroy(call, end_requests).map(|()| 0)
 }
 
 /// `io_submit(2)`: accepts up to `nr` requests, in order, until one is refused.

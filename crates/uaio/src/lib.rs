@@ -62,6 +62,9 @@
 //!
 //! Linux only, kernel 5.11 or later; Rust 1.95 or later. No C compiler, no build script.
 
+// A model does without what stands for the kernel elsewhere.
+#![cfg_attr(any(loom, miri), allow(dead_code))]
+
 #[cfg(not(target_os = "linux"))]
 compile_error!("uaio implements Linux AIO and needs Linux system calls");
 
@@ -92,6 +95,9 @@ pub mod fault;
 mod files;
 #[cfg(target_os = "linux")]
 mod inbox;
+#[cfg(all(target_os = "linux", any(loom, miri)))]
+#[doc(hidden)]
+pub mod model;
 #[cfg(target_os = "linux")]
 mod os;
 #[cfg(target_os = "linux")]
@@ -109,6 +115,8 @@ mod slot;
 pub mod stats;
 #[cfg(target_os = "linux")]
 mod submit;
+#[cfg(target_os = "linux")]
+mod sync;
 #[cfg(target_os = "linux")]
 pub mod sys;
 #[cfg(target_os = "linux")]

@@ -4,41 +4,43 @@
 //! and at one of our own, through which everything here goes. The program may write to it at any time, so
 //! `head` is taken modulo `nr`, and `tail` and `nr` that decide anything are private copies.
 
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+#[cfg(not(any(loom, miri)))]
+mod memory;
+
+#[cfg(any(loom, miri))]
+pub(crate) use crate::model::memory::{Memory, id_at, is_readable};
+#[cfg(not(any(loom, miri)))]
+pub(crate) use memory::{Memory, id_at, is_readable};
 
 use crate::abi::{IoEvent, RING_MAGIC};
 use crate::errno::{Errno, Result};
 use crate::os::lock::{Owned, OwnerLock};
-use crate::os::{mem, probe};
+use crate::os::probe;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
-const PAGE: usize = 4096;
+/// A model has small rings.
+const PAGE: usize = if cfg!(any(loom, miri)) { 128 } else { 4096 };
 const EVENT: usize = size_of::<IoEvent>();
 const HEADER: usize = 32;
 
 /// The header as both sides access it.
 #[repr(C)]
-struct Shared {
-    id: AtomicU32,
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) id: AtomicU32,
     nr: AtomicU32,
-    head: AtomicU32,
-    tail: AtomicU32,
+    pub(crate) head: AtomicU32,
+    pub(crate) tail: AtomicU32,
     magic: AtomicU32,
     compat_features: AtomicU32,
     incompat_features: AtomicU32,
     header_length: AtomicU32,
 }
 
-const _: () = assert!(size_of::<Shared>() == HEADER);
-
-/// A ring. All fields that describe the mapping change only while no context uses it.
+/// A ring.
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
-    /// Our mapping.
-    private: AtomicPtr<u8>,
-    /// The program's mapping: the context id.
-    user: AtomicUsize,
-    /// Events that there is room for, one always unused.
-    nr: AtomicU32,
+    pub(crate) memory: Memory,
     /// The true tail. Written by the holder of `producer`.
     tail: AtomicU32,
     /// Events pushed since the ring was made; with the ring's content it tells how many were reaped.
@@ -73,22 +75,22 @@ pub(crate) const fn capacity(nr: u32, cpus: u32) -> u32 {
 impl Ring {
     /// Bytes of the mapping.
     pub(crate) fn bytes(&self) -> usize {
-        HEADER + EVENT * self.nr() as usize
+        self.memory.bytes()
     }
 
     /// Events that there is room for.
     pub(crate) fn nr(&self) -> u32 {
-        self.nr.load(Ordering::Relaxed)
+        self.memory.nr()
     }
 
     /// Where the program sees it.
     pub(crate) fn user(&self) -> usize {
-        self.user.load(Ordering::Relaxed)
+        self.memory.user()
     }
 
     /// The program has moved it.
     pub(crate) fn set_user(&self, address: usize) {
-        self.user.store(address, Ordering::Relaxed);
+        self.memory.set_user(address);
     }
 
     /// Whether memory is attached, of the size for `nr` events.
@@ -98,38 +100,25 @@ impl Ring {
 
     /// Whether memory is attached.
     pub(crate) fn is_attached(&self) -> bool {
-        !self.private.load(Ordering::Relaxed).is_null()
+        self.memory.is_attached()
     }
 
     /// Maps memory for `nr` events. ENOMEM.
     pub(crate) fn attach(&self, nr: u32) -> Result<()> {
         self.detach();
-        let bytes = HEADER + EVENT * nr as usize;
-        let private = mem::map_shared(bytes)?;
-        // The child of a fork sees the program's mapping only, as with the kernel.
-        mem::dont_fork(private, bytes);
-        self.nr.store(nr, Ordering::Relaxed);
-        self.private.store(private, Ordering::Relaxed);
-        Ok(())
+        self.memory.attach(nr)
     }
 
     /// Unmaps both mappings. Nobody uses the ring any more.
     pub(crate) fn detach(&self) {
-        if !self.is_attached() {
-            return;
+        if self.is_attached() {
+            self.memory.detach();
         }
-        self.unmap_user();
-        let private = self.private.swap(core::ptr::null_mut(), Ordering::Relaxed);
-        mem::unmap(private as usize, self.bytes());
     }
 
     /// Makes an empty ring with index `id`, which the program has where it had the last one. ENOMEM.
     pub(crate) fn open(&self, id: u32) -> Result<usize> {
-        if !self.is_whole_at(self.user()) {
-            self.unmap_user();
-            let user = mem::alias(self.private.load(Ordering::Relaxed), self.bytes())? as usize;
-            self.user.store(user, Ordering::Relaxed);
-        }
+        self.memory.show(id)?;
         self.tail.store(0, Ordering::Relaxed);
         self.pushed.store(0, Ordering::Relaxed);
         self.counted.store(0, Ordering::Relaxed);
@@ -157,16 +146,11 @@ impl Ring {
     }
 
     fn shared(&self) -> &Shared {
-        // SAFETY: `private` is attached while a context is alive, page-aligned, at least a header long, and
-        // all access to it is atomic.
-        unsafe { &*self.private.load(Ordering::Relaxed).cast::<Shared>() }
+        self.memory.shared()
     }
 
     fn event(&self, index: u32) -> &[AtomicU64; 4] {
-        debug_assert!(index < self.nr());
-        let at = HEADER + EVENT * index as usize;
-        // SAFETY: `index` < nr, so the event lies inside the mapping; aligned; all access is atomic.
-        unsafe { &*self.private.load(Ordering::Relaxed).add(at).cast() }
+        self.memory.event(index)
     }
 
     /// The header's `id`, which the program can overwrite: calls with such a context are EINVAL.
@@ -176,43 +160,7 @@ impl Ring {
 
     /// Whether `address` is a mapping of this ring: a change that we make is seen there.
     pub(crate) fn is_mapped_at(&self, address: usize) -> bool {
-        if !address.is_multiple_of(PAGE) || !probe::readable(address, HEADER) {
-            return false;
-        }
-        // SAFETY: readable a moment ago, aligned; read atomically, as everything there is.
-        let seen = unsafe { &*(address as *const Shared) };
-        let id = self.shared_id();
-        let before = seen.id.load(Ordering::Relaxed) == id;
-        // Orders the change between the two looks; one thread, so the compiler is all there is to stop.
-        self.shared().id.store(!id, Ordering::SeqCst);
-        let after = seen.id.load(Ordering::SeqCst) == !id;
-        self.shared().id.store(id, Ordering::SeqCst);
-        before && after
-    }
-
-    /// Whether the last page is there as well: the program may have shrunk its mapping. Of a dead ring only.
-    fn is_whole_at(&self, address: usize) -> bool {
-        let last = self.bytes() - size_of::<u64>();
-        if !self.is_mapped_at(address) || !probe::readable(address + last, size_of::<u64>()) {
-            return false;
-        }
-        // SAFETY: readable a moment ago, aligned; read atomically.
-        let seen = unsafe { &*((address + last) as *const AtomicU64) };
-        let ours = &self.event(self.nr() - 1)[3];
-        let before = ours.load(Ordering::SeqCst);
-        let same = seen.load(Ordering::SeqCst) == before;
-        ours.store(!before, Ordering::SeqCst);
-        same && seen.load(Ordering::SeqCst) == !before
-    }
-
-    /// Unmaps what the program still has of the mapping. Behind a shrunk one there may be memory of the program's.
-    fn unmap_user(&self) {
-        let user = self.user();
-        if self.is_whole_at(user) {
-            mem::unmap(user, self.bytes());
-        } else if self.is_mapped_at(user) {
-            mem::unmap(user, PAGE);
-        }
+        self.memory.is_mapped_at(address)
     }
 
     /// Events in the ring, by the program's `head`.
@@ -300,6 +248,7 @@ fn piece(head: u32, tail: u32, nr: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::mem;
 
     #[test]
     fn sizes_are_the_kernels() {
@@ -349,7 +298,7 @@ mod tests {
         let ring = Ring::default();
         ring.attach(ring_nr(100, 2)).unwrap();
         let user = ring.open(1).unwrap();
-        assert!(ring.is_whole_at(user) && ring.bytes() == 2 * PAGE);
+        assert!(ring.memory.is_whole_at(user) && ring.bytes() == 2 * PAGE);
         // What a program may do: give the second page back, and get other memory there.
         let (all, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
         // SAFETY: replaces a page of the ring's second mapping, which nobody uses.
@@ -359,10 +308,10 @@ mod tests {
         };
         // SAFETY: the page just mapped.
         unsafe { other.write(5) };
-        assert!(ring.is_mapped_at(user) && !ring.is_whole_at(user));
+        assert!(ring.is_mapped_at(user) && !ring.memory.is_whole_at(user));
         ring.close();
         assert_ne!(ring.open(2), Ok(user));
-        assert!(ring.is_whole_at(ring.user()));
+        assert!(ring.memory.is_whole_at(ring.user()));
         ring.detach();
         assert!(!probe::readable(ring.user(), HEADER));
         // SAFETY: the page is mapped, or this is the failure that the test is for.

@@ -6,7 +6,6 @@
 //! no record lock is ever dropped, and the program's table has one descriptor of ours.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use crate::config::{Choice, Config, Writes};
 use crate::context::Context;
@@ -19,6 +18,7 @@ use crate::os::{file, futex, socket, thread, time};
 use crate::request::Op;
 use crate::slot::{Slot, State};
 use crate::stats::EngineId;
+use crate::sync::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use crate::timers;
 
 const DOWN: u32 = 0;
@@ -482,8 +482,8 @@ fn send_patiently(fd: i32, words: &[u64], fds: &[i32]) -> Result<()> {
 }
 
 fn nap() {
-    static NOBODY: AtomicU32 = AtomicU32::new(0);
-    let _ = futex::wait(&NOBODY, 0, time::Deadline::after_ns(1_000_000));
+    let nobody = AtomicU32::new(0);
+    let _ = futex::wait(&nobody, 0, time::Deadline::after_ns(1_000_000));
 }
 
 /// A library thread's whole life.

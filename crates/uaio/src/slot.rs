@@ -3,13 +3,11 @@
 //! A context has as many slots as requests can be in flight. Their memory is never unmapped while the
 //! context may have requests, and a slot is only ever a slot, so a late look at one is harmless.
 
-use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-
 use crate::context::Context;
 use crate::errno::Result;
 use crate::os::mem;
 use crate::request::{Op, Request};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
 /// Who has the slot. The values are ordered as a request goes through them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,14 +41,15 @@ impl State {
 
 /// One slot, 256 bytes.
 #[repr(C, align(64))]
+#[cfg_attr(loom, derive(Default))]
 pub(crate) struct Slot {
     /// `number of the request << 2 | state`: who changes the state of one request cannot hit a later one. The
     /// number has 30 bits.
     word: AtomicU32,
     _pad: u32,
     next: AtomicU32,
-    index: u32,
-    context: *const Context,
+    index: AtomicU32,
+    context: AtomicPtr<Context>,
     /// Which of the descriptors that travelled with the request are its file and its eventfd.
     pub(crate) file: AtomicU32,
     pub(crate) resfd: AtomicU32,
@@ -61,14 +60,22 @@ pub(crate) struct Slot {
     request: UnsafeCell<Request>,
 }
 
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<Slot>() == 256);
 
-// SAFETY: the request is touched only by who has the slot (`Slot::request`), the index and the context only by
-// who takes it; everything else is atomic.
+// SAFETY: the request is touched only by who has the slot (`Slot::request`); everything else is atomic.
 unsafe impl Sync for Slot {}
 
 /// In [`Slot::name`]: the kernel would not cancel it. No address of a program has this bit.
 const NOT_POLL: u64 = 1 << 63;
+
+// SAFETY: atomics, and a request that nobody reads before it is written.
+unsafe impl mem::Zeroed for Slot {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Slot::default()
+    }
+}
 
 /// `index + 1` of no slot.
 const NONE: u32 = 0;
@@ -88,7 +95,7 @@ impl Slot {
     /// The context that the slot belongs to.
     pub(crate) fn context(&self) -> &'static Context {
         // SAFETY: contexts are never unmapped (`table.rs`), and the pointer was set with the slot.
-        unsafe { &*self.context }
+        unsafe { &*self.context.load(Ordering::Relaxed) }
     }
 
     /// The word: request and state.
@@ -173,11 +180,11 @@ impl Slots {
     /// Maps `count` slots. ENOMEM.
     pub(crate) fn attach(&self, count: u32) -> Result<()> {
         self.detach();
-        let base = mem::map_private(count as usize * size_of::<Slot>())?;
+        let base = mem::map_array(count as usize)?;
         self.count.store(count, Ordering::Relaxed);
         self.fresh.store(0, Ordering::Relaxed);
         self.free.store(0, Ordering::Relaxed);
-        self.base.store(base.cast(), Ordering::Relaxed);
+        self.base.store(base, Ordering::Relaxed);
         Ok(())
     }
 
@@ -185,7 +192,7 @@ impl Slots {
     pub(crate) fn detach(&self) {
         let base = self.base.swap(core::ptr::null_mut(), Ordering::Relaxed);
         if !base.is_null() {
-            mem::unmap(base as usize, self.bytes());
+            mem::unmap_array(base, self.count.load(Ordering::Relaxed) as usize);
         }
     }
 
@@ -208,12 +215,9 @@ impl Slots {
         let slot = self.at(index);
         let name = if request.op == Op::Poll { request.obj } else { request.obj | NOT_POLL };
         // SAFETY: the slot is free, so this thread alone knows it: it was popped, or never used.
-        unsafe {
-            let raw = core::ptr::from_ref(slot).cast_mut();
-            (&raw mut (*raw).index).write(index);
-            (&raw mut (*raw).context).write(context);
-            slot.request.get().write(request);
-        }
+        unsafe { slot.request.get().write(request) };
+        slot.index.store(index, Ordering::Relaxed);
+        slot.context.store(core::ptr::from_ref(context).cast_mut(), Ordering::Relaxed);
         slot.word.store(State::Free.of_request(ticket), Ordering::Relaxed);
         slot.name.store(name, Ordering::Relaxed);
         slot
@@ -239,7 +243,7 @@ impl Slots {
         let mut head = self.free.load(Ordering::Relaxed);
         loop {
             slot.next.store(head as u32, Ordering::Relaxed);
-            let new = (head >> 32).wrapping_add(1) << 32 | u64::from(slot.index + 1);
+            let new = (head >> 32).wrapping_add(1) << 32 | u64::from(slot.index.load(Ordering::Relaxed) + 1);
             // Release: the slot's content is done with before it can be popped.
             match self.free.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
@@ -251,10 +255,11 @@ impl Slots {
     /// Leaves a completed request for the holder of the ring's lock, who is this thread, interrupted.
     pub(crate) fn park(&self, slot: &Slot) {
         let mut head = self.parked.load(Ordering::Relaxed);
+        let this = slot.index.load(Ordering::Relaxed) + 1;
         loop {
             slot.next.store(head, Ordering::Relaxed);
             // Release: pairs with the Acquire in `unpark`.
-            match self.parked.compare_exchange_weak(head, slot.index + 1, Ordering::Release, Ordering::Relaxed) {
+            match self.parked.compare_exchange_weak(head, this, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => head = now,
             }

@@ -1,18 +1,17 @@
 //! From `aio_context_t` to the context: found without a lock, and without touching an address that is not
 //! known.
 
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-
 use crate::config::Config;
 use crate::context::{Call, Context};
 use crate::counters;
 use crate::errno::{Errno, Result};
 use crate::os::lock::QuietLock;
-use crate::os::{mem, probe};
-use crate::ring::{capacity, ring_nr};
+use crate::os::mem;
+use crate::ring::{self, capacity, ring_nr};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Most contexts of a process. Each has two mappings, of which Linux allows 65530.
-pub(crate) const CONTEXTS: usize = 32768;
+pub(crate) const CONTEXTS: usize = if cfg!(any(loom, miri)) { 2 } else { 32768 };
 /// Places to find them in; a power of two.
 const PLACES: usize = 4 * CONTEXTS;
 /// Memory of dead contexts that is kept for the next ones, in bytes.
@@ -26,9 +25,18 @@ const EMPTY: usize = 0;
 const GONE: usize = 1;
 
 /// One place of the table.
+#[derive(Debug, Default)]
 struct Place {
     address: AtomicUsize,
     context: AtomicPtr<Context>,
+}
+
+// SAFETY: atomics only.
+unsafe impl mem::Zeroed for Place {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Place::default()
+    }
 }
 
 /// The table. Zeroed memory plus [`Table::open`] is a valid one.
@@ -55,9 +63,9 @@ pub(crate) struct Table {
 impl Table {
     /// Maps the memory; little of it is ever touched. ENOMEM.
     pub(crate) fn open(&self, config: &Config, cpus: u32) -> Result<()> {
-        self.contexts.store(mem::map_private(CONTEXTS * size_of::<Context>())?.cast(), Ordering::Relaxed);
-        self.places.store(mem::map_private(PLACES * size_of::<Place>())?.cast(), Ordering::Relaxed);
-        self.used.store(mem::map_private(CONTEXTS / 8)?.cast(), Ordering::Relaxed);
+        self.contexts.store(mem::map_array(CONTEXTS)?, Ordering::Relaxed);
+        self.places.store(mem::map_array(PLACES)?, Ordering::Relaxed);
+        self.used.store(mem::map_array(CONTEXTS.div_ceil(64))?, Ordering::Relaxed);
         self.cpus.store(cpus, Ordering::Relaxed);
         self.max_nr.store(config.max_nr, Ordering::Relaxed);
         Ok(())
@@ -85,7 +93,7 @@ impl Table {
     }
 
     fn used_word(&self, index: usize) -> &'static AtomicU64 {
-        debug_assert!(index < CONTEXTS / 64);
+        debug_assert!(index < CONTEXTS.div_ceil(64));
         // SAFETY: inside the mapping; never unmapped.
         unsafe { &*self.used.load(Ordering::Relaxed).add(index) }
     }
@@ -136,7 +144,7 @@ impl Table {
     /// The lowest free id, as the kernel gives it.
     fn free_id(&self) -> Result<u32> {
         let first = self.lowest.load(Ordering::Relaxed) as usize / 64;
-        for index in first..CONTEXTS / 64 {
+        for index in first..CONTEXTS.div_ceil(64) {
             let word = self.used_word(index).load(Ordering::Relaxed);
             if word != u64::MAX {
                 return Ok((index * 64) as u32 + word.trailing_ones());
@@ -223,18 +231,14 @@ impl Table {
     /// As [`Table::find`], and the ring is readable where the program has it.
     pub(crate) fn enter(&self, address: usize) -> Result<Call> {
         let call = self.find(address)?;
-        if probe::readable(address, 4) { Ok(call) } else { Err(Errno::EINVAL) }
+        if ring::is_readable(address) { Ok(call) } else { Err(Errno::EINVAL) }
     }
 
     /// The program may have moved a ring with mremap: then its new address is its name.
     #[cold]
     fn enter_moved(&self, address: usize) -> Option<Call> {
-        if !address.is_multiple_of(4096) || !probe::readable(address, 4) {
-            return None;
-        }
+        let id = ring::id_at(address)?;
         let _quiet = self.lock.acquire();
-        // SAFETY: readable a moment ago, and aligned.
-        let id = unsafe { (address as *const u32).read_volatile() };
         if id as usize >= CONTEXTS {
             return None;
         }
@@ -249,10 +253,28 @@ impl Table {
         Some(call)
     }
 
+    /// io_destroy from the caller inside `call` on. `end_requests` returns when no engine has any; it is
+    /// not called when none had.
+    ///
+    /// EINVAL: another thread was faster, or the ring is not where it should be.
+    pub(crate) fn destroy(&self, call: Call, end_requests: impl FnOnce(&'static Context)) -> Result<()> {
+        let context = call.0;
+        if self.bury(&call)? {
+            return Ok(());
+        }
+        context.wait_until_unused();
+        if context.busy() {
+            end_requests(context);
+        }
+        drop(call);
+        self.recycle(context);
+        Ok(())
+    }
+
     /// First part of io_destroy: no later call finds the context, and its share of the quota is free. True: nothing is left of it that anybody could wait for.
     ///
     /// EINVAL: another thread was faster, or the ring is not where it should be.
-    pub(crate) fn bury(&self, call: &Call) -> Result<bool> {
+    fn bury(&self, call: &Call) -> Result<bool> {
         let quiet = self.lock.acquire();
         let ring = &call.0.ring;
         if !ring.is_mapped_at(ring.user()) {
@@ -274,9 +296,20 @@ impl Table {
     }
 
     /// Last part, when there was something to wait for: nothing refers to the context any more.
-    pub(crate) fn recycle(&self, context: &'static Context) {
+    fn recycle(&self, context: &'static Context) {
         let _quiet = self.lock.acquire();
         self.keep_or_free(context);
+    }
+
+    /// Frees everything. Nobody uses the table any more.
+    #[cfg(any(loom, miri))]
+    pub(crate) fn close(&self) {
+        for id in 0..CONTEXTS as u32 {
+            self.forget_memory(self.context(id));
+        }
+        mem::unmap_array(self.contexts.load(Ordering::Relaxed), CONTEXTS);
+        mem::unmap_array(self.places.load(Ordering::Relaxed), PLACES);
+        mem::unmap_array(self.used.load(Ordering::Relaxed), CONTEXTS.div_ceil(64));
     }
 
     fn keep_or_free(&self, context: &'static Context) {

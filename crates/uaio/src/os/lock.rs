@@ -1,15 +1,18 @@
 //! Locks that a signal handler cannot dead-lock on.
 
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+#[cfg(any(loom, miri))]
+pub(crate) use crate::model::thread_id;
 
 use crate::os::futex;
 use crate::os::raw::sys;
 use crate::os::time::Deadline;
+use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 
 /// A number that no other thread of this process has at this time, at the price of one instruction.
 ///
 /// It is the thread pointer, which libc makes unique. A CLONE_VM child may share its parent's; such a pair
 /// takes each other's calls for nested ones, which is safe (see [`OwnerLock`]).
+#[cfg(not(any(loom, miri)))]
 #[inline]
 pub(crate) fn thread_id() -> usize {
     let id: usize;
@@ -27,7 +30,7 @@ pub(crate) fn thread_id() -> usize {
 }
 
 const CONTENDED: usize = 1;
-const SPINS: u32 = 100;
+const SPINS: u32 = if cfg!(any(loom, miri)) { 0 } else { 100 };
 
 /// A lock for sections of a few instructions, taken with signals enabled.
 ///
@@ -80,16 +83,27 @@ impl OwnerLock {
         let marked = held | CONTENDED;
         if held == marked || self.word.compare_exchange(held, marked, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
-            // A bound on the sleep: two owners may share the low half that the futex compares.
-            let _ = futex::wait(self.low_half(), marked as u32, Deadline::after_ns(1_000_000));
+            let _ = futex::wait(self.low_half(), marked as u32, bound());
         }
     }
 
+    #[cfg(any(loom, miri))]
+    fn low_half(&self) -> &AtomicUsize {
+        &self.word
+    }
+
+    #[cfg(not(any(loom, miri)))]
     fn low_half(&self) -> &AtomicU32 {
         let half = if cfg!(target_endian = "little") { 0 } else { 1 };
         // SAFETY: the half lies inside the word, is aligned, and every access to it is atomic.
         unsafe { &*self.word.as_ptr().cast::<AtomicU32>().add(half) }
     }
+}
+
+/// A bound on the sleep: two owners may share the low half that the futex compares. In a model they do not, so that it
+/// shows a missing wake-up.
+fn bound() -> Deadline {
+    if cfg!(any(loom, miri)) { Deadline::NEVER } else { Deadline::after_ns(1_000_000) }
 }
 
 impl Drop for Owned<'_> {
@@ -146,6 +160,9 @@ const ALL_BUT_LIBC: u64 = !(0b11 << 31);
 
 /// Blocks every signal of the program's in this thread; returns the mask that was.
 pub(crate) fn block_signals() -> u64 {
+    if cfg!(miri) {
+        return 0;
+    }
     let mut old = 0u64;
     let new = ALL_BUT_LIBC;
     // SAFETY: both masks are 8 bytes, as the size says.
@@ -155,6 +172,9 @@ pub(crate) fn block_signals() -> u64 {
 
 /// Puts a mask back.
 pub(crate) fn restore_signals(mask: u64) {
+    if cfg!(miri) {
+        return;
+    }
     // SAFETY: the mask is 8 bytes, as the size says.
     let _ = unsafe { sys!(SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, 0, 8) };
 }

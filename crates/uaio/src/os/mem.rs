@@ -15,6 +15,48 @@ pub(crate) fn map_private(len: usize) -> Result<*mut u8> {
     map(len, libc::MAP_PRIVATE | libc::MAP_NORESERVE)
 }
 
+/// Types of which zeroed memory is a value.
+///
+/// # Safety
+/// All bits zero is a valid value of the type, and the one that `zeroed` makes.
+pub(crate) unsafe trait Zeroed {
+    /// Loom's atomics are more than bits.
+    #[cfg(loom)]
+    fn zeroed() -> Self;
+    /// The value that all bits zero are.
+    #[cfg(miri)]
+    fn zeroed() -> Self
+    where
+        Self: Sized,
+    {
+        // SAFETY: the trait's promise.
+        unsafe { core::mem::zeroed() }
+    }
+}
+
+// SAFETY: a number.
+unsafe impl Zeroed for crate::sync::AtomicU64 {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Self::default()
+    }
+}
+
+/// `count` values, all zero, in private memory of their own.
+#[cfg(not(any(loom, miri)))]
+pub(crate) fn map_array<T: Zeroed>(count: usize) -> Result<*mut T> {
+    map_private(count * size_of::<T>()).map(<*mut u8>::cast)
+}
+
+/// Unmaps what [`map_array`] gave. Nobody uses it any more.
+#[cfg(not(any(loom, miri)))]
+pub(crate) fn unmap_array<T: Zeroed>(base: *mut T, count: usize) {
+    unmap(base as usize, count * size_of::<T>());
+}
+
+#[cfg(any(loom, miri))]
+pub(crate) use crate::model::memory::{map_array, unmap_array};
+
 /// `len` bytes of zeroed shared memory, of which [`alias`] can make more mappings.
 pub(crate) fn map_shared(len: usize) -> Result<*mut u8> {
     map(len, libc::MAP_SHARED)

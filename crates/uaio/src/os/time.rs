@@ -32,6 +32,11 @@ impl Deadline {
     /// Never.
     pub(crate) const NEVER: Deadline = Deadline(None);
 
+    #[cfg(any(loom, miri))]
+    pub(crate) fn is_never(self) -> bool {
+        self.0.is_none()
+    }
+
     /// `ns` nanoseconds from now.
     pub(crate) fn after_ns(ns: u64) -> Deadline {
         Deadline(now_ns().checked_add(ns))

@@ -181,12 +181,18 @@ impl Poller {
             self.epoll.change(fd, mask, FILE | u64::from(handle))
         };
         if watched.is_err() {
-            // It cannot be watched: a worker has to wait for it.
-            self.waiting.remove(&handle).into_iter().flatten().for_each(|slot| {
-                if !self.pool.queue(slot) {
-                    self.pool.execute(slot);
-                }
-            });
+            self.waiting.remove(&handle).into_iter().flatten().for_each(|slot| self.unwatched(slot));
+        }
+    }
+
+    /// The file cannot be watched: a worker has to wait for it. Not for a POLL: its worker would wait for ever where
+    /// nothing ever gets ready, and no cancellation reaches a worker.
+    fn unwatched(&self, slot: &'static Slot) {
+        // SAFETY: the slot is with this thread.
+        if unsafe { slot.request() }.op == Op::Poll {
+            self.pool.finish(slot, Errno::EINVAL.negated() as i64);
+        } else if !self.pool.queue(slot) {
+            self.pool.execute(slot);
         }
     }
 
