@@ -64,7 +64,7 @@ fn who_has_reaped_can_submit() {
 /// The memory goes after the engine's last touch of it, and the destroyer does not sleep for ever.
 #[test]
 fn io_destroy_waits_for_the_engine() {
-    explore(3, || {
+    explore(2, || {
         let context = Arc::new(Context::new(3, 2));
         let engines: Vec<_> = [1, 2]
             .map(|data| {

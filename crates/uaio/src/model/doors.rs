@@ -360,7 +360,9 @@ pub struct InFlight(&'static Slot);
 
 impl InFlight {
     pub fn finish(self) {
-        self.0.context().finish(self.0, 1, -1, Side::Library);
+        // SAFETY: the model has the slot.
+        let data = unsafe { self.0.request() }.data;
+        self.0.context().finish(self.0, data as i64, -1, Side::Library);
     }
 }
 

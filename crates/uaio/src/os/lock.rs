@@ -62,6 +62,7 @@ impl OwnerLock {
     }
 
     #[cold]
+    #[cfg_attr(any(loom, miri), allow(clippy::reversed_empty_ranges))]
     fn acquire_slowly(&self, me: usize) -> Owned<'_> {
         for _ in 0..SPINS {
             core::hint::spin_loop();
