@@ -6,6 +6,7 @@
 
 mod bench;
 mod child;
+mod doctor;
 mod elf;
 mod env;
 mod failure;
@@ -42,6 +43,7 @@ enum Command {
     Stat(stat::Args),
     Bench(bench::Args),
     Install(install::Args),
+    Doctor(doctor::Args),
     /// Print the version
     Version,
 }
@@ -56,7 +58,7 @@ extern "C" fn main(_argc: libc::c_int, _argv: *const *const libc::c_char) -> lib
 /// Does what the command line asks; gives the exit status.
 #[cfg_attr(test, allow(dead_code))]
 fn enter(args: Vec<OsString>) -> i32 {
-    let running = args.get(1).is_some_and(|word| word == "run");
+    let running = args.get(1).is_some_and(|word| word == "run" || word == "doctor");
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -76,6 +78,7 @@ fn perform(command: Command) -> Result<i32, Failure> {
         Command::Stat(args) => stat::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Install(args) => install::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Version => {
             println!("uaio {}", std::env!("CARGO_PKG_VERSION"));
             Ok(0)
