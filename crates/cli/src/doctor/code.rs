@@ -12,6 +12,9 @@ const BEFORE_CALL: usize = 64;
 /// How many instructions of AArch64 are looked at before a `svc`.
 const BEFORE_SVC: usize = 8;
 
+/// No system call has a larger number.
+const NUMBERS: u32 = 1024;
+
 const X86_64: [(u32, &str); 6] = [
     (206, "io_setup"),
     (207, "io_destroy"),
@@ -62,7 +65,6 @@ fn syscalls(code: &[u8], address: u64) -> Vec<Instruction> {
 
 /// The number that was loaded last: an immediate that could be one.
 fn number_before(code: &[u8]) -> Option<u32> {
-    const NUMBERS: u32 = 1024;
     let loads = code.windows(5).enumerate().rev().filter_map(|(at, bytes)| {
         let modrm = at > 0 && code[at - 1] == 0xc7 && bytes[0] == 0xc0;
         (bytes[0] == 0xb8 || modrm).then(|| immediate(bytes))
@@ -89,25 +91,51 @@ fn supervisor_calls(code: &[u8], address: u64) -> Vec<Instruction> {
     .collect()
 }
 
-/// The AIO calls whose number is loaded into the register of a first argument, before a call: `%edi` for C, `%eax` for
-/// Go. Only for x86-64: the numbers of AArch64 are too common a sight.
-pub fn arguments(code: &[u8], machine: Machine, go: bool) -> BTreeSet<&'static str> {
-    if machine != EM_X86_64 {
-        return BTreeSet::new();
-    }
-    let load = if go { 0xb8 } else { 0xbf };
-    let found = positions(code, load).filter_map(|at| {
-        let name = name_of(immediate(code.get(at..at + 5)?), &X86_64)?;
-        let behind = &code[at + 5..code.len().min(at + 5 + BEFORE_CALL)];
-        calls_soon(behind).then_some(name)
-    });
-    found.collect()
+/// Where a function is reached: libc's `syscall`, or those of a Go program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Targets {
+    /// Words of memory that hold its address: calls go through them.
+    pub slots: BTreeSet<u64>,
+    /// Its code, or code that only jumps there.
+    pub entries: BTreeSet<u64>,
 }
 
-/// A `call` or a tail call, direct or through the table of imports.
-fn calls_soon(code: &[u8]) -> bool {
-    code.iter().any(|byte| [0xe8, 0xe9].contains(byte))
-        || code.windows(2).any(|two| two[0] == 0xff && [0x15, 0x25].contains(&two[1]))
+impl Targets {
+    /// Adds the stubs of the procedure linkage table: a jump through a slot, maybe behind an `endbr64` or a prefix.
+    pub fn add_stubs(&mut self, code: &[u8], address: u64) {
+        for at in positions(code, 0xff).filter(|at| code.get(at + 1) == Some(&0x25)) {
+            let stub = address + at as u64;
+            if target(code, at + 1, address).is_some_and(|slot| self.slots.contains(&slot)) {
+                self.entries.extend([0, 1, 4, 5].map(|before| stub - before));
+            }
+        }
+    }
+}
+
+/// The AIO calls that are made by calling one of `targets` with their number as the first argument, which is `%edi`
+/// for C and `%eax` for Go.
+pub fn called(code: &[u8], address: u64, targets: &Targets, go: bool) -> BTreeSet<&'static str> {
+    let load = if go { 0xb8 } else { 0xbf };
+    let direct = [0xe8, 0xe9].into_iter().flat_map(|opcode| positions(code, opcode));
+    let direct =
+        direct.filter(|at| target(code, *at, address).is_some_and(|entry| targets.entries.contains(&entry)));
+    let through = positions(code, 0xff).filter(|at| matches!(code.get(at + 1), Some(0x15 | 0x25)));
+    let through =
+        through.filter(|at| target(code, at + 1, address).is_some_and(|slot| targets.slots.contains(&slot)));
+    let call = |at: usize| name_of(loaded(&code[at.saturating_sub(BEFORE_CALL)..at], load)?, &X86_64);
+    direct.chain(through).filter_map(call).collect()
+}
+
+/// What was loaded last by `load` and could be a number of a system call.
+fn loaded(code: &[u8], load: u8) -> Option<u32> {
+    let loads = code.windows(5).rev().filter(|bytes| bytes[0] == load).map(immediate);
+    loads.into_iter().find(|number| *number < NUMBERS)
+}
+
+/// The address that the four bytes behind `at` are relative to their end.
+fn target(code: &[u8], at: usize, address: u64) -> Option<u64> {
+    let distance = immediate(code.get(at..at + 5)?) as i32;
+    (address + at as u64 + 5).checked_add_signed(distance.into())
 }
 
 fn positions(code: &[u8], byte: u8) -> impl Iterator<Item = usize> {
@@ -144,10 +172,21 @@ mod tests {
 
     #[test]
     fn first_arguments() {
-        let c = [0xbf, 0xd1, 0, 0, 0, 0x31, 0xc0, 0xe8, 1, 2, 3, 4];
-        assert_eq!(arguments(&c, EM_X86_64, false).into_iter().collect::<Vec<_>>(), ["io_submit"]);
-        assert!(arguments(&c, EM_X86_64, true).is_empty() && arguments(&c[..7], EM_X86_64, false).is_empty());
-        let go = [0xb8, 0xce, 0, 0, 0, 0xe8, 1, 2, 3, 4];
-        assert!(arguments(&go, EM_X86_64, true).contains("io_setup"));
+        let mut targets = Targets { slots: [0x3000].into(), entries: BTreeSet::new() };
+        // At 0x2000: endbr64; jmp *0x3000(%rip)
+        targets.add_stubs(&[0xf3, 0x0f, 0x1e, 0xfa, 0xff, 0x25, 0xf6, 0x0f, 0, 0], 0x2000);
+        assert!(targets.entries.contains(&0x2000) && targets.entries.contains(&0x2004));
+        let seen = |code: &[u8], go| called(code, 0x1000, &targets, go).into_iter().collect::<Vec<_>>();
+        // mov $209,%edi; xor %eax,%eax; call 0x2000
+        let call = [0xbf, 0xd1, 0, 0, 0, 0x31, 0xc0, 0xe8, 0xf4, 0x0f, 0, 0];
+        assert_eq!(seen(&call, false), ["io_submit"]);
+        assert!(seen(&call, true).is_empty() && seen(&call[..8], false).is_empty());
+        // mov $206,%edi; call *0x3000(%rip)
+        assert_eq!(seen(&[0xbf, 0xce, 0, 0, 0, 0xff, 0x15, 0xf5, 0x1f, 0, 0], false), ["io_setup"]);
+        let elsewhere = [0xbf, 0xd1, 0, 0, 0, 0xe8, 0, 0, 0, 0];
+        assert!(seen(&elsewhere, false).is_empty(), "another function");
+        let another_number = [0xbf, 0xd1, 0, 0, 0, 0xbf, 0xca, 0, 0, 0, 0xe8, 0xf1, 0x0f, 0, 0];
+        assert!(seen(&another_number, false).is_empty(), "the last load counts");
+        assert_eq!(seen(&[0xb8, 0xce, 0, 0, 0, 0xe8, 0xf6, 0x0f, 0, 0], true), ["io_setup"]);
     }
 }

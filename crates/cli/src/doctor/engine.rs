@@ -53,6 +53,10 @@ fn tried(uring: &Finding, by_variable: &str) -> Finding {
             let cause = Cause::new("asked-quota", "UAIO_MAX_NR leaves no room for a request");
             Finding::trouble(TOPIC, "none: io_setup gives EAGAIN", cause).fix("unset UAIO_MAX_NR")
         }
+        Err(("pipe", libc::EMFILE)) => {
+            let cause = Cause::new("descriptors", "RLIMIT_NOFILE leaves this process no descriptor");
+            Finding::trouble(TOPIC, "not found out: no pipe can be made", cause).fix("ulimit -n 1024")
+        }
         Err(("io_submit", libc::EAGAIN)) if !thread_starts() => no_thread(),
         Err((call, errno)) => {
             let errno = nix::errno::Errno::from_raw(errno);

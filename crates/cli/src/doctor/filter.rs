@@ -91,7 +91,7 @@ impl Filter {
     pub fn fixes(&self, finding: Finding) -> Finding {
         match (&self.free, self.runtime) {
             (Some((pid, name)), _) => {
-                finding.note(format!("started by process {pid} ({name}) itself, a program has no such filter"))
+                finding.note(format!("a program that process {pid} ({name}) starts by itself has no such filter"))
             }
             (None, Some(runtime)) => {
                 let command = format!("{runtime} run --security-opt seccomp=unconfined IMAGE");

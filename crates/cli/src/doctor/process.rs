@@ -72,7 +72,8 @@ fn not_over_uaio(pid: i32, exe: &Path) -> Finding {
     let file = PathBuf::from(format!("/proc/{pid}/exe"));
     if let Some(obstacle) = obstacle(&file) {
         let object = object_file::read(&file).unwrap_or_default();
-        return refused(&Refusal { file: exe.into(), obstacle }, &object);
+        let finding = refused(&Refusal { file: exe.into(), obstacle }, &object);
+        return Finding { topic: "preload".into(), ..finding };
     }
     const SAYS: &str = "libuaio_preload.so is not mapped";
     if is_secure(pid) {
@@ -103,9 +104,9 @@ fn settings(environment: &[OsString]) -> Finding {
 
 /// Over uaio there should be none.
 fn kernel_contexts(pid: i32, over_uaio: bool, environment: &[OsString]) -> Finding {
-    const TOPIC: &str = "kernel AIO";
+    const TOPIC: &str = "contexts";
     let rings = holders::rings(pid).unwrap_or_default().len();
-    let says = format!("it has {} contexts of the kernel's", count(rings as u64));
+    let says = format!("{} of the kernel's", count(rings as u64));
     let off = environment.iter().any(|entry| entry == "UAIO_ENGINE=off");
     if rings > 0 && over_uaio && !off {
         let text = "it makes calls by instructions of its own, or made them before uaio was there";

@@ -204,7 +204,7 @@ fn without_instructions(topic: &str, parts: &[Part], mut ways: Vec<String>) -> F
 fn seen_line(part: &Part) -> Option<String> {
     let mut ways: Vec<String> = part.object.imports.iter().cloned().collect();
     if part.object.by_syscall() {
-        ways.extend(part.object.arguments.iter().map(|call| format!("syscall({call})")));
+        ways.extend(part.object.called.iter().map(|call| format!("syscall({call})")));
     }
     let name = lookup::base_name(&part.path);
     (!ways.is_empty()).then(|| format!("{}: {}", name.display(), ways.join(", ")))
@@ -220,8 +220,8 @@ fn code_lines(path: &Path, object: &ObjectFile) -> Vec<String> {
     if object.instructions.len() > NAMED_MAX {
         lines.push(format!("{}: and {} more", name.display(), object.instructions.len() - NAMED_MAX));
     }
-    if object.is_go && !object.arguments.is_empty() {
-        let calls: Vec<&str> = object.arguments.iter().copied().collect();
+    if object.is_go && !object.called.is_empty() {
+        let calls: Vec<&str> = object.called.iter().copied().collect();
         lines.push(format!(
             "{}: a Go program, whose system calls are such instructions: {}",
             name.display(),

@@ -191,12 +191,8 @@ fn refused(seen: &Evidence, call: &str, errno: Errno, says: String) -> Finding {
     let name = errno.name().unwrap_or("an unknown error");
     // A filter looks at the number of the call; what comes after the arguments were read is the kernel's own answer.
     let by_filter = !matches!(seen.trial, Trial::NoRing(Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE));
-    match (&seen.filter, errno) {
-        (Some(filter), _) if by_filter => filter.fixes(Finding::trouble(TOPIC, says, filter.cause(call, name))),
-        (_, Errno::EMFILE) => {
-            let cause = Cause::new("descriptors", "RLIMIT_NOFILE: this process has no descriptor free");
-            Finding::trouble(TOPIC, says, cause).fix("ulimit -n 1024")
-        }
+    match &seen.filter {
+        Some(filter) if by_filter => filter.fixes(Finding::trouble(TOPIC, says, filter.cause(call, name))),
         _ => {
             let text = "neither a setting of the kernel nor a seccomp filter of this process: a security module, a tracer or lack of memory";
             Finding::trouble(TOPIC, says, Cause::new("unknown", text))
