@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// The loader's answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,14 +32,15 @@ pub fn list(loader: &Path, program: &Path, preload: &OsStr) -> io::Result<Librar
     let mut command = Command::new(loader);
     command.arg("--list").arg(program).env("LD_PRELOAD", preload).env("LC_ALL", "C").stdin(Stdio::null());
     let answer = command.output()?;
-    let [output, errors] =
-        [answer.stdout, answer.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let missing = |line: &&str| line.contains("not found (required by");
-    let complaints = errors.lines().chain(output.lines().filter(missing));
-    Ok(Libraries {
-        all: output.lines().filter_map(parse).collect(),
-        complaints: complaints.map(String::from).collect(),
-    })
+    // It stops at the first library that is missing. Now that it has shown to be glibc's, it may be asked in the way of
+    // ldd(1), which another loader would take for an order to run the program.
+    let missing = String::from_utf8_lossy(&answer.stderr).contains("error while loading shared libraries");
+    if answer.status.success() || !missing {
+        return Ok(Libraries::of(&answer));
+    }
+    let mut command = Command::new(loader);
+    command.arg(program).env("LD_TRACE_LOADED_OBJECTS", "1").env("LD_PRELOAD", preload).env("LC_ALL", "C");
+    Ok(Libraries::of(&command.stdin(Stdio::null()).output()?))
 }
 
 /// "libaio.so.1 => /usr/lib/libaio.so.1 (0x7f...)", "libx.so => not found", or a path alone.
@@ -57,9 +58,21 @@ fn parse(line: &str) -> Option<Library> {
 }
 
 impl Libraries {
+    fn of(answer: &Output) -> Libraries {
+        let [output, errors] = [&answer.stdout, &answer.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+        let missing = |line: &&str| line.contains("not found (required by");
+        let complaints = errors.lines().chain(output.lines().filter(missing)).map(String::from).collect();
+        Libraries { all: output.lines().filter_map(parse).collect(), complaints }
+    }
+
     /// Whether `library` is among them.
     pub fn has(&self, library: &Path) -> bool {
         self.all.iter().filter_map(|own| own.path.as_ref()?.canonicalize().ok()).any(|own| own == library)
+    }
+
+    /// The names of those that are not found.
+    pub fn missing(&self) -> Vec<&str> {
+        self.all.iter().filter(|library| library.path.is_none()).map(|library| library.name.as_str()).collect()
     }
 
     /// libaio, by whatever soname.

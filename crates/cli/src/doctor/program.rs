@@ -42,6 +42,7 @@ pub fn find(command: &[OsString]) -> Result<Vec<Finding>, Failure> {
     match libraries {
         Ok(libraries) => {
             all.push(preloaded(&libraries, &preload));
+            all.extend(missing(&libraries));
             all.extend(libraries.libaio().map(|libaio| which_libaio(libaio, &file)));
             parts.extend(parts_of(&libraries));
         }
@@ -114,6 +115,13 @@ fn preloaded(libraries: &Libraries, preload: &Path) -> Finding {
     let why = libraries.complaints.join("; ");
     let why = if why.is_empty() { "the loader leaves it out and does not say why".into() } else { why };
     Finding::unreachable("preload", format!("{} is not loaded", preload.display()), Cause::new("loader", why))
+}
+
+/// Libraries without which the program does not start, with or without us.
+fn missing(libraries: &Libraries) -> Option<Finding> {
+    let names: Vec<&str> = libraries.missing().into_iter().filter(|name| !name.starts_with("libaio.so")).collect();
+    let cause = || Cause::new("no-library", "the loader does not find them, so the program does not start");
+    (!names.is_empty()).then(|| Finding::trouble("libraries", format!("missing: {}", names.join(", ")), cause()))
 }
 
 fn which_libaio(libaio: &Library, program: &Path) -> Finding {

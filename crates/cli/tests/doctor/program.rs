@@ -198,6 +198,24 @@ fn no_libaio_and_where_one_is() {
     assert_eq!((stdout(&fixed), fixed.status.code()), ("0\n", Some(0)), "{}", stderr(&fixed));
 }
 
+#[test]
+fn other_libraries_that_are_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = dir.path().join("libelsewhere.so");
+    let path = library.to_str().unwrap();
+    let name = "-Wl,-soname,libelsewhere.so";
+    if ways(dir.path(), "libelsewhere.so", &["-shared", "-fPIC", name]).is_none() {
+        return not_applicable("no compiler");
+    }
+    let program = ways(dir.path(), "needy", &["-Wl,--no-as-needed", path]).unwrap();
+    let answer = about(&program);
+    assert_eq!(answer.cause("libraries"), "no-library");
+    assert!(!output(&mut clean(program.as_ref())).status.success());
+    let environment = [("LD_LIBRARY_PATH", dir.path().to_str().unwrap())];
+    let found = ask(&[], &["--".as_ref(), program.as_os_str()], &environment);
+    assert!(!found.0["findings"].to_string().contains("no-library"));
+}
+
 /// What the loader says about a broken library is handed on.
 #[test]
 fn a_preload_library_that_does_not_load() {
