@@ -55,7 +55,12 @@ fn tried(uring: &Finding, by_variable: &str) -> Finding {
         }
         Err(("pipe", libc::EMFILE)) => {
             let cause = Cause::new("descriptors", "RLIMIT_NOFILE leaves this process no descriptor");
-            Finding::trouble(TOPIC, "not found out: no pipe can be made", cause).fix("ulimit -n 1024")
+            Finding::trouble(TOPIC, "not found out: no request can be tried", cause).fix("ulimit -n 1024")
+        }
+        Err(("counters", _)) if !std::path::Path::new("/proc/self/maps").exists() => {
+            let cause =
+                Cause::new("no-proc", "the counters are found through /proc/self/maps, which is not there");
+            Finding::trouble(TOPIC, "not found out", cause).fix("mount -t proc proc /proc")
         }
         Err(("io_submit", libc::EAGAIN)) if !thread_starts() => no_thread(),
         Err((call, errno)) => {
@@ -100,6 +105,10 @@ fn chosen(engine: usize, uring: &Finding, by_variable: &str) -> Finding {
 /// Submits a POLL of a pipe into which nobody writes. Gives the engine that took it, or what failed.
 fn wait_once() -> Result<usize, (&'static str, i32)> {
     let (reader, _writer) = nix::unistd::pipe().map_err(|errno| ("pipe", errno as i32))?;
+    // The way to the library threads needs room for two descriptors. Without it the request would be executed inside
+    // io_submit, and wait for ever.
+    let room = [(); 2].map(|()| reader.try_clone().map_err(|_| ("pipe", libc::EMFILE)));
+    room.into_iter().collect::<Result<Vec<_>, _>>()?;
     let mut context = 0;
     // SAFETY: `context` lives across the call, which stores the context there.
     checked("io_setup", unsafe { entry::io_setup(1, &raw mut context) })?;
@@ -112,7 +121,7 @@ fn wait_once() -> Result<usize, (&'static str, i32)> {
     let list = [&raw mut iocb];
     // SAFETY: the list holds one address of an iocb; both live across the call, and a POLL has no buffer.
     let submitted = checked("io_submit", unsafe { entry::io_submit(context, 1, list.as_ptr()) });
-    let taken = submitted.and_then(|_| taken_by().ok_or(("reading the counters", libc::ENODATA)));
+    let taken = submitted.and_then(|_| taken_by().ok_or(("counters", libc::ENODATA)));
     // SAFETY: the context is ours; the POLL is ended by this.
     unsafe { entry::io_destroy(context) };
     taken

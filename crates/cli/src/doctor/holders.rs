@@ -57,7 +57,7 @@ impl Holders {
             lines.push(format!("at least {} are held by processes that cannot be seen from here", count(rest)));
         }
         if self.unreadable > 0 {
-            lines.push(format!("{} processes may not be looked into; root may", self.unreadable));
+            lines.push(format!("processes that only root may look into: {}", self.unreadable));
         }
         lines
     }
@@ -114,7 +114,7 @@ mod tests {
         let lines = holders.lines(1000);
         assert_eq!(lines[0], "process 7 (fio) holds 1 context of at most 62 requests");
         assert_eq!(lines[1], "at least 938 are held by processes that cannot be seen from here");
-        assert_eq!(lines[2], "2 processes may not be looked into; root may");
+        assert_eq!(lines[2], "processes that only root may look into: 2");
         assert_eq!(holders.lines(60).len(), 2);
     }
 }

@@ -100,9 +100,7 @@ fn judge(seen: &Evidence) -> Finding {
             let text = "this kernel was built without AIO (CONFIG_AIO): there is no fs.aio-max-nr";
             Finding::trouble(TOPIC, says, Cause::new("not-built-in", text))
         }
-        (_, _, Some(filter)) => {
-            filter.fixes(Finding::trouble(TOPIC, &says, filter.cause(&format!("{call}"), name)))
-        }
+        (_, _, Some(filter)) => filter.fixes(Finding::trouble(TOPIC, &says, filter.cause(call, name))),
         (Errno::ENOMEM, ..) => {
             Finding::trouble(TOPIC, says, Cause::new("memory", "the kernel has no memory for a ring"))
         }

@@ -48,8 +48,7 @@ fn temporary(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
 }
 
 fn no_file(topic: String, system: &str, path: &Path, error: &io::Error) -> Finding {
-    let why = io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(libc::EIO));
-    let cause = Cause::new("no-file", format!("no file can be made in this directory: {why}"));
+    let cause = Cause::new("no-file", format!("no file can be made in this directory: {}", error.kind()));
     let example = quoted(path.join("FILE").as_os_str());
     Finding::trouble(topic, format!("{system}; not tried"), cause)
         .fix_if(format!("uaio doctor --path {example}"), "a file that is there and can be read")

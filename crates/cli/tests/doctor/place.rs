@@ -106,12 +106,35 @@ fn settings_in_the_way() {
     }
 }
 
+/// What a test runner has left open is closed first, so that the limit is what counts.
 #[test]
 fn no_descriptors() {
-    let answer = Answer::of(&mut shell("ulimit -Sn 4; exec uaio doctor --json"));
-    assert_eq!(answer.cause("engine"), "descriptors", "{:#}", answer.0);
-    let fixed =
-        Answer::of(&mut shell(&format!("ulimit -Sn 4; {}; exec uaio doctor --json", answer.fix("engine"))));
+    let alone = |limit: u32, fix: &str| {
+        let close = "for fd in $(ls /proc/$$/fd); do [ $fd -gt 2 ] && eval \"exec $fd>&-\"; done";
+        Answer::of(&mut shell(&format!("{close}; ulimit -Sn {limit}; {fix}exec uaio doctor --json")))
+    };
+    for limit in 4..=6 {
+        let answer = alone(limit, "");
+        assert_eq!(answer.cause("engine"), "descriptors", "{:#}", answer.0);
+        assert_eq!(alone(limit, &format!("{}; ", answer.fix("engine"))).cause("engine"), "");
+    }
+    assert_eq!(alone(8, "").cause("engine"), "");
+}
+
+/// In a mount namespace of its own, with something else at /proc.
+#[test]
+fn no_proc() {
+    let alone = |fix: &str| {
+        let script = format!("mount -t tmpfs none /proc && {fix}exec \"$0\" doctor --json");
+        output(clean("unshare".as_ref()).args(["-m", "sh", "-c", &script]).arg(uaio()))
+    };
+    let result = alone("");
+    if !result.status.success() && result.stdout.is_empty() {
+        return not_applicable("needs root and mount namespaces");
+    }
+    let answer = |result: &std::process::Output| Answer(serde_json::from_slice(&result.stdout).unwrap());
+    assert_eq!(answer(&result).cause("engine"), "no-proc", "{:#}", answer(&result).0);
+    let fixed = answer(&alone(&format!("{}; ", answer(&result).fix("engine"))));
     assert_eq!(fixed.cause("engine"), "");
 }
 

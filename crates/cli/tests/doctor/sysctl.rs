@@ -15,7 +15,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 struct Setting {
     path: &'static str,
     before: String,
-    _one: MutexGuard<'static, ()>,
+    _one: Option<MutexGuard<'static, ()>>,
 }
 
 impl Setting {
@@ -23,8 +23,13 @@ impl Setting {
         let asked = std::env::var_os("UAIO_TEST_SYSCTL").is_some_and(|value| value == "1");
         let one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let before = fs::read_to_string(path).ok()?;
-        let setting = Setting { path, before, _one: one };
+        let setting = Setting { path, before, _one: Some(one) };
         (asked && geteuid().is_root()).then_some(setting)
+    }
+
+    /// Another one, by whoever has taken one.
+    fn and(&self, path: &'static str) -> Setting {
+        Setting { path, before: fs::read_to_string(path).unwrap(), _one: None }
     }
 
     fn number(&self) -> u64 {
@@ -76,10 +81,10 @@ fn io_uring_disabled_for_users() {
     let answer = as_user();
     assert_eq!(answer.cause("io_uring"), "disabled-for-users", "{:#}", answer.0);
     // The second fix, for the user's group alone.
-    let group = fs::read_to_string("/proc/sys/kernel/io_uring_group").unwrap();
+    let group = setting.and("/proc/sys/kernel/io_uring_group");
     do_it(answer.finding("io_uring")["fixes"][1]["command"].as_str().unwrap());
     let with_group = as_user();
-    fs::write("/proc/sys/kernel/io_uring_group", group).unwrap();
+    drop(group);
     assert_eq!(with_group.cause("io_uring"), "");
     do_it(answer.fix("io_uring"));
     assert_eq!(as_user().cause("io_uring"), "");
