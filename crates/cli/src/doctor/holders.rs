@@ -1,6 +1,7 @@
 //! Who holds contexts of the kernel's: each is a mapping named `/[aio]` of the process that made it.
 
 use std::fs;
+use std::io::{self, ErrorKind};
 
 use serde::Serialize;
 
@@ -37,9 +38,10 @@ impl Holders {
         let mut holders = Holders::default();
         for pid in processes() {
             match rings(pid) {
-                Some(rings) if rings.is_empty() => (),
-                Some(rings) => holders.seen.push(Holder::new(pid, &rings)),
-                None => holders.unreadable += usize::from(fs::exists(format!("/proc/{pid}")).unwrap_or(false)),
+                Ok(rings) if !rings.is_empty() => holders.seen.push(Holder::new(pid, &rings)),
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => holders.unreadable += 1,
+                // None, or it has ended meanwhile.
+                _ => (),
             }
         }
         holders.seen.sort_by_key(|holder| std::cmp::Reverse(holder.requests_max));
@@ -57,7 +59,7 @@ impl Holders {
             lines.push(format!("at least {} are held by processes that cannot be seen from here", count(rest)));
         }
         if self.unreadable > 0 {
-            lines.push(format!("processes that only root may look into: {}", self.unreadable));
+            lines.push(format!("processes that may not be looked into from here: {}", self.unreadable));
         }
         lines
     }
@@ -87,9 +89,9 @@ fn asked_max(bytes: usize) -> u64 {
 }
 
 /// The lengths of the rings of one process.
-pub fn rings(pid: i32) -> Option<Vec<usize>> {
-    let mappings = memory::mappings(pid).ok()?;
-    Some(mappings.iter().filter(|m| m.name.starts_with("/[aio]")).map(|m| m.len).collect())
+pub fn rings(pid: i32) -> io::Result<Vec<usize>> {
+    let mappings = memory::mappings(pid)?;
+    Ok(mappings.iter().filter(|m| m.name.starts_with("/[aio]")).map(|m| m.len).collect())
 }
 
 fn processes() -> Vec<i32> {
@@ -114,7 +116,7 @@ mod tests {
         let lines = holders.lines(1000);
         assert_eq!(lines[0], "process 7 (fio) holds 1 context of at most 62 requests");
         assert_eq!(lines[1], "at least 938 are held by processes that cannot be seen from here");
-        assert_eq!(lines[2], "processes that only root may look into: 2");
+        assert_eq!(lines[2], "processes that may not be looked into from here: 2");
         assert_eq!(holders.lines(60).len(), 2);
     }
 }
