@@ -25,7 +25,7 @@ impl std::str::FromStr for Target {
             ("core", engine) => Ok(Target::Core(if engine.is_empty() { "auto" } else { engine }.into())),
             ("syscall", "") => Ok(Target::Syscall),
             ("libaio", path) if !path.is_empty() => Ok(Target::Libaio(path.into())),
-            _ => Err(format!("{text}: a target is kernel, core[=ENGINE], syscall or libaio=PATH")),
+            _ => Err(format!("{text} is no target: kernel, core, syscall, libaio=PATH")),
         }
     }
 }
@@ -34,7 +34,7 @@ impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Target::Kernel => f.write_str("kernel"),
-            Target::Core(engine) => write!(f, "core={engine}"),
+            Target::Core(engine) => write!(f, "core, engine {engine}"),
             Target::Syscall => f.write_str("syscall"),
             Target::Libaio(path) => write!(f, "libaio={path}"),
         }
@@ -61,16 +61,19 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// Of `target`. To be called in the process that runs the case: an engine is chosen once per process.
-    pub fn of(target: &Target) -> Calls {
+    /// Of `target`, or why not. To be called in the process that runs the case: an engine is chosen once per process.
+    pub fn of(target: &Target) -> Result<Calls, String> {
         match target {
-            Target::Kernel => KERNEL,
+            Target::Kernel => Ok(KERNEL),
             Target::Core(engine) => {
                 // SAFETY: the process of a case has one thread at this time.
                 unsafe { std::env::set_var("UAIO_ENGINE", engine) };
-                CORE
+                Ok(CORE)
             }
-            Target::Syscall => SYSCALL,
+            Target::Syscall => Ok(SYSCALL),
+            Target::Libaio(path) if cfg!(target_feature = "crt-static") => {
+                Err(format!("{path} cannot be loaded: this program is statically linked"))
+            }
             Target::Libaio(path) => libaio::open(path),
         }
     }
@@ -171,22 +174,26 @@ mod libaio {
 
     static FOUND: OnceLock<[usize; 6]> = OnceLock::new();
 
-    pub fn open(path: &str) -> Calls {
-        let path = std::ffi::CString::new(path).unwrap();
+    pub fn open(path: &str) -> Result<Calls, String> {
+        let path = std::ffi::CString::new(path).map_err(|e| e.to_string())?;
         let names = [c"io_setup", c"io_destroy", c"io_submit", c"io_cancel", c"io_getevents", c"io_pgetevents"];
         let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
-        assert!(!handle.is_null(), "{path:?} cannot be loaded");
+        if handle.is_null() {
+            return Err(unsafe { std::ffi::CStr::from_ptr(libc::dlerror()) }.to_string_lossy().into_owned());
+        }
         let found = names.map(|name| unsafe { libc::dlsym(handle, name.as_ptr()) } as usize);
-        assert!(found.iter().all(|address| *address != 0), "{path:?} has not all six functions");
-        FOUND.set(found).unwrap();
-        Calls {
+        if found.contains(&0) {
+            return Err(format!("{path:?} has not all six functions"));
+        }
+        FOUND.set(found).map_err(|_| "a process tries one libaio".to_string())?;
+        Ok(Calls {
             io_setup: setup,
             io_destroy: destroy,
             io_submit: submit,
             io_cancel: cancel,
             io_getevents: getevents,
             io_pgetevents: pgetevents,
-        }
+        })
     }
 
     fn found(index: usize) -> usize {

@@ -1,9 +1,15 @@
 //! What a case is, and the words that it is written in.
 
+use clap::ValueEnum;
+use serde::Serialize;
+
 use crate::aio::{Calls, Target};
+use crate::alone;
+use crate::runner::Outcome;
 
 /// How binding a case is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     /// The manual says so.
     Contract,
@@ -11,6 +17,12 @@ pub enum Level {
     Linux,
     /// Linux 6.18 happens to do so.
     Quirk,
+}
+
+impl Level {
+    pub fn name(self) -> &'static str {
+        ["contract", "linux", "quirk"][self as usize]
+    }
 }
 
 /// One statement.
@@ -25,6 +37,11 @@ pub struct Case {
 }
 
 impl Case {
+    /// What stands before the `/`.
+    pub fn group(&self) -> &'static str {
+        self.name.split_once('/').map_or("", |(group, _)| group)
+    }
+
     /// The rows that it states: what follows each `spec ` in its source.
     pub fn rows(&self) -> impl Iterator<Item = &'static str> {
         self.source.split(", ").filter_map(|part| part.strip_prefix("spec "))
@@ -46,8 +63,8 @@ impl Run {
         match &self.target {
             Target::Kernel => false,
             Target::Core(engine) => engine != "off",
-            Target::Syscall => std::env::var_os("LD_PRELOAD").is_some(),
-            Target::Libaio(path) => !path.contains("-linux-gnu"),
+            Target::Syscall => std::env::var("LD_PRELOAD").is_ok_and(|all| all.contains("libuaio_preload")),
+            Target::Libaio(path) => is_our_libaio(path),
         }
     }
 
@@ -58,6 +75,9 @@ impl Run {
 
     /// Ends the case: it says nothing about this target here.
     pub fn not_applicable(&self, why: &str) -> ! {
+        if alone::is_on() {
+            alone::end(Outcome::NotApplicable(why.into()));
+        }
         println!("{why}");
         std::process::exit(NOT_APPLICABLE)
     }
@@ -71,6 +91,12 @@ impl Run {
     pub fn is_libaio(&self) -> bool {
         matches!(self.target, Target::Libaio(_))
     }
+}
+
+/// Ours refers to a symbol of the preload library, of which nobody else knows.
+fn is_our_libaio(path: &str) -> bool {
+    let mark = b"\0uaio_core\0";
+    std::fs::read(path).is_ok_and(|file| file.windows(mark.len()).any(|bytes| bytes == mark))
 }
 
 /// Builds a [`Case`].

@@ -9,14 +9,19 @@ use uaio::abi::*;
 
 pub fn cases() -> Vec<Case> {
     vec![
-        case!(Contract, "destroy/every_bad_context_is_einval_never_efault", "spec 5, 11", |t| {
-            let ctx = t.setup(1);
-            let hole = pages(1, 0);
-            for bad in [0, 1, usize::MAX, ctx + 1, ctx + 8, hole, &ctx as *const _ as usize] {
-                assert_eq!(t.destroy(bad), EINVAL, "{bad:#x}");
+        case!(
+            Contract,
+            "destroy/every_bad_context_is_einval_never_efault",
+            "spec 5.2, spec 1.lookup.2, spec 11.1, io_destroy(2) EINVAL",
+            |t| {
+                let ctx = t.setup(1);
+                let hole = pages(1, 0);
+                for bad in [0, 1, usize::MAX, ctx + 1, ctx + 8, hole, &ctx as *const _ as usize] {
+                    assert_eq!(t.destroy(bad), EINVAL, "{bad:#x}");
+                }
             }
-        }),
-        case!(Contract, "destroy/twice_is_einval_and_so_is_every_later_call", "spec 5", |t| {
+        ),
+        case!(Contract, "destroy/twice_is_einval_and_so_is_every_later_call", "spec 5.3", |t| {
             let ctx = t.setup(1);
             assert_eq!((t.destroy(ctx), t.destroy(ctx)), (0, EINVAL));
             assert_eq!(t.submit_at(ctx, 0, 0), EINVAL);
@@ -26,13 +31,13 @@ pub fn cases() -> Vec<Case> {
                 assert_eq!(t.getevents(ctx, 0, 0, 0, Some(Timespec::default())), EINVAL);
             }
         }),
-        case!(Linux, "destroy/events_not_reaped_are_dropped", "spec 5", |t| {
+        case!(Linux, "destroy/events_not_reaped_are_dropped", "spec 5.7", |t| {
             let null = open("/dev/null", libc::O_RDONLY);
             let ctx = t.setup(4);
             assert_eq!(t.submit(ctx, &mut [io(0, null, 0, 0, 0); 4]), 4);
             assert_eq!(t.destroy(ctx), 0);
         }),
-        case!(Contract, "destroy/waits_for_writes_that_were_accepted", "spec 5", |t| {
+        case!(Contract, "destroy/waits_for_writes_that_were_accepted", "spec 5.4, spec 11.2", |t| {
             let Some(file) = scratch(libc::O_RDWR | libc::O_DIRECT) else { t.not_applicable("no O_DIRECT here") };
             let page = pages(64, 64);
             unsafe { std::ptr::write_bytes(page as *mut u8, 9, 64 * 4096) };
@@ -51,7 +56,7 @@ pub fn cases() -> Vec<Case> {
                 unsafe { std::ptr::write_bytes(page as *mut u8, 9, 64 * 4096) };
             }
         }),
-        case!(Contract, "destroy/buffers_are_the_programs_again", "spec 5", |t| {
+        case!(Contract, "destroy/buffers_are_the_programs_again", "spec 5.11", |t| {
             let Some(file) = scratch(libc::O_RDWR | libc::O_DIRECT) else { t.not_applicable("no O_DIRECT here") };
             for _ in 0..20 {
                 let (ctx, page) = (t.setup(64), pages(64, 64));
@@ -66,13 +71,13 @@ pub fn cases() -> Vec<Case> {
                 unsafe { libc::munmap(page as *mut _, 64 * 4096) };
             }
         }),
-        case!(Contract, "destroy/ends_polls_that_never_fire", "spec 5", |t| {
+        case!(Contract, "destroy/ends_polls_that_never_fire", "spec 5.5, spec 11.2", |t| {
             let (r, _w) = pipe(0);
             let ctx = t.setup(512);
             assert_eq!(t.submit(ctx, &mut [poll(r, libc::POLLIN); 512]), 512);
             assert_eq!(t.destroy(ctx), 0);
         }),
-        case!(Linux, "destroy/by_two_threads_one_is_einval", "spec 5", |t| {
+        case!(Linux, "destroy/by_two_threads_one_is_einval", "spec 5.1", |t| {
             for _ in 0..20 {
                 let ctx = t.setup(8);
                 let destroy = t.calls.io_destroy;
@@ -82,7 +87,7 @@ pub fn cases() -> Vec<Case> {
                 assert_eq!(answers, [EINVAL, 0]);
             }
         }),
-        case!(Linux, "destroy/while_others_submit_and_reap", "spec 5", |t| {
+        case!(Linux, "destroy/while_others_submit_and_reap", "spec 5.3", |t| {
             if t.is_libaio() {
                 t.not_applicable("libaio reads the ring, which may be gone");
             }

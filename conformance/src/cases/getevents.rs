@@ -8,12 +8,12 @@ use crate::case::Run;
 use crate::tools::*;
 use uaio::abi::*;
 
-fn time(sec: i64, nsec: i64) -> Option<Timespec> {
+pub(super) fn time(sec: i64, nsec: i64) -> Option<Timespec> {
     Some(Timespec { sec, nsec })
 }
 
 /// A context with `count` events in its ring.
-fn filled(t: &Run, count: usize) -> usize {
+pub(super) fn filled(t: &Run, count: usize) -> usize {
     let null = open("/dev/null", libc::O_RDONLY);
     let ctx = t.setup(count.max(1) as u32);
     let mut iocbs: Vec<Iocb> = (0..count).map(|i| Iocb { data: i as u64, ..io(0, null, 0, 0, 0) }).collect();
@@ -29,13 +29,18 @@ pub fn cases() -> Vec<Case> {
 
 fn checks() -> Vec<Case> {
     vec![
-        case!(Contract, "getevents/bad_timeout_is_efault_before_anything", "spec 3.1", |t| {
-            if t.is_libaio() {
-                t.not_applicable("libaio reads the time-out itself");
+        case!(
+            Contract,
+            "getevents/bad_timeout_is_efault_before_anything",
+            "spec 3.1, io_getevents(2) EFAULT",
+            |t| {
+                if t.is_libaio() {
+                    t.not_applicable("libaio reads the time-out itself");
+                }
+                let bad = BAD as *const Timespec;
+                assert_eq!(unsafe { (t.calls.io_getevents)(1, -1, 0, std::ptr::null_mut(), bad) }, EFAULT);
             }
-            let bad = BAD as *const Timespec;
-            assert_eq!(unsafe { (t.calls.io_getevents)(1, -1, 0, std::ptr::null_mut(), bad) }, EFAULT);
-        }),
+        ),
         case!(Linux, "pgetevents/the_mask_is_checked_before_the_context", "spec 3.2", |t| {
             if t.is_libaio() {
                 t.not_applicable("libaio passes a block of its own");
@@ -51,48 +56,63 @@ fn checks() -> Vec<Case> {
             assert_eq!(t.pgetevents(ctx, 0, 0, 0, None, &set(0, 4)), 0, "no mask: the size means nothing");
             assert_eq!(t.pgetevents(ctx, 0, 0, 0, None, &set(at, 8)), 0);
         }),
-        case!(Contract, "getevents/bad_context_is_einval", "spec 3.3", |t| {
-            let ctx = t.setup(1);
-            for bad in [0, ctx + 8, ctx + 4096 * 64] {
-                assert_eq!(t.getevents(bad, 0, 0, 0, None), EINVAL);
+        case!(
+            Contract,
+            "getevents/bad_context_is_einval",
+            "spec 3.3, spec 1.lookup.2, io_getevents(2) EINVAL",
+            |t| {
+                let ctx = t.setup(1);
+                for bad in [0, ctx + 8, ctx + 4096 * 64] {
+                    assert_eq!(t.getevents(bad, 0, 0, 0, None), EINVAL);
+                }
             }
-        }),
-        case!(Contract, "getevents/min_negative_or_over_nr_is_einval", "spec 3.4", |t| {
+        ),
+        case!(Contract, "getevents/min_negative_or_over_nr_is_einval", "spec 3.4, io_getevents(2) EINVAL", |t| {
             let ctx = t.setup(1);
             for (min, nr) in [(-1, 1), (2, 1), (0, -1), (1, 0)] {
                 assert_eq!(t.getevents(ctx, min, nr, 0, time(0, 1)), EINVAL, "{min} {nr}");
             }
         }),
-        case!(Linux, "getevents/nothing_wanted_is_0_at_once", "spec 3", |t| {
+        case!(Linux, "getevents/nothing_wanted_is_0_at_once", "spec 3.wait.1", |t| {
             let ctx = filled(t, 3);
             assert_eq!(t.getevents(ctx, 0, 0, 0, None), 0);
             assert_eq!(t.getevents(ctx, 0, 0, BAD, time(5, 0)), 0);
         }),
-        case!(Linux, "getevents/min_0_never_waits", "spec 3", |t| {
+        case!(Linux, "getevents/min_0_never_waits", "spec 3.wait.2, spec 11.9", |t| {
             let ctx = t.setup(1);
             assert_eq!(t.getevents(ctx, 0, 5, BAD, None), 0);
             assert_eq!(t.getevents(ctx, 0, 5, BAD, time(100, 0)), 0);
         }),
-        case!(Contract, "getevents/takes_in_order_and_no_more_than_asked", "spec 3", |t| {
-            let ctx = filled(t, 10);
-            let mut events = [IoEvent::default(); 10];
-            assert_eq!(t.getevents(ctx, 1, 4, events.as_mut_ptr() as usize, None), 4);
-            assert!(events[..4].iter().map(|e| e.data).eq(0..4));
-            assert_eq!(t.reap(ctx, 6).iter().map(|e| e.data).collect::<Vec<_>>(), [4, 5, 6, 7, 8, 9]);
-        }),
-        case!(Linux, "getevents/bad_buffer_is_efault_and_loses_nothing", "spec 3", |t| {
-            let ctx = filled(t, 5);
-            assert_eq!(t.getevents(ctx, 1, 5, BAD, None), EFAULT);
-            assert_eq!(t.reap(ctx, 5).len(), 5);
-        }),
-        case!(Linux, "getevents/buffer_that_ends_early_is_efault_and_loses_nothing", "spec 3, chunking", |t| {
+        case!(
+            Contract,
+            "getevents/takes_in_order_and_no_more_than_asked",
+            "spec 3.wait.10, io_getevents(2)",
+            |t| {
+                let ctx = filled(t, 10);
+                let mut events = [IoEvent::default(); 10];
+                assert_eq!(t.getevents(ctx, 1, 4, events.as_mut_ptr() as usize, None), 4);
+                assert!(events[..4].iter().map(|e| e.data).eq(0..4));
+                assert_eq!(t.reap(ctx, 6).iter().map(|e| e.data).collect::<Vec<_>>(), [4, 5, 6, 7, 8, 9]);
+            }
+        ),
+        case!(
+            Linux,
+            "getevents/bad_buffer_is_efault_and_loses_nothing",
+            "spec 3.copy.1, io_getevents(2) EFAULT",
+            |t| {
+                let ctx = filled(t, 5);
+                assert_eq!(t.getevents(ctx, 1, 5, BAD, None), EFAULT);
+                assert_eq!(t.reap(ctx, 5).len(), 5);
+            }
+        ),
+        case!(Linux, "getevents/buffer_that_ends_early_is_efault_and_loses_nothing", "spec 3.copy.3", |t| {
             let ctx = filled(t, 300);
             let page = pages(3, 2);
             let room = 200 * 32;
             assert_eq!(t.getevents(ctx, 300, 300, page + 8192 - room, None), EFAULT);
             assert_eq!(t.reap(ctx, 300)[0].data, 0);
         }),
-        case!(Linux, "getevents/over_the_wrap", "spec 3", |t| {
+        case!(Linux, "getevents/over_the_wrap", "spec 3.copy.3", |t| {
             let null = open("/dev/null", libc::O_RDONLY);
             let ctx = t.setup(100);
             for round in 0..20u64 {
@@ -107,15 +127,20 @@ fn checks() -> Vec<Case> {
 
 fn waits() -> Vec<Case> {
     vec![
-        case!(Contract, "getevents/timeout_passes_and_gives_what_there_is", "spec 3", |t| {
-            let ctx = filled(t, 2);
-            let mut events = [IoEvent::default(); 4];
-            let started = Instant::now();
-            assert_eq!(t.getevents(ctx, 4, 4, events.as_mut_ptr() as usize, time(0, 50_000_000)), 2);
-            assert!(started.elapsed() >= Duration::from_millis(50));
-            assert_eq!(t.getevents(ctx, 1, 4, events.as_mut_ptr() as usize, time(0, 1_000_000)), 0);
-        }),
-        case!(Quirk, "getevents/nanoseconds_over_a_second_count", "spec 3", |t| {
+        case!(
+            Contract,
+            "getevents/timeout_passes_and_gives_what_there_is",
+            "spec 3.wait.8, spec 11.7, io_getevents(2)",
+            |t| {
+                let ctx = filled(t, 2);
+                let mut events = [IoEvent::default(); 4];
+                let started = Instant::now();
+                assert_eq!(t.getevents(ctx, 4, 4, events.as_mut_ptr() as usize, time(0, 50_000_000)), 2);
+                assert!(started.elapsed() >= Duration::from_millis(50));
+                assert_eq!(t.getevents(ctx, 1, 4, events.as_mut_ptr() as usize, time(0, 1_000_000)), 0);
+            }
+        ),
+        case!(Quirk, "getevents/nanoseconds_over_a_second_count", "spec 3.wait.5, spec 11.6", |t| {
             let ctx = t.setup(1);
             let mut event = IoEvent::default();
             let started = Instant::now();
@@ -125,7 +150,7 @@ fn waits() -> Vec<Case> {
             assert_eq!(t.getevents(ctx, 1, 1, &raw mut event as usize, time(-1, 1_000_000_000)), 0);
             assert!(started.elapsed() < Duration::from_millis(900));
         }),
-        case!(Quirk, "getevents/negative_timeouts_wait_for_ever", "spec 3, 11", |t| {
+        case!(Quirk, "getevents/negative_timeouts_wait_for_ever", "spec 3.wait.6, spec 11.6", |t| {
             for bad in [time(-1, 0), time(0, -1)] {
                 let (r, w) = pipe(0);
                 let ctx = t.setup(1);
@@ -139,7 +164,7 @@ fn waits() -> Vec<Case> {
                 writer.join().unwrap();
             }
         }),
-        case!(Contract, "getevents/waits_for_min_events_together", "spec 3", |t| {
+        case!(Contract, "getevents/waits_for_min_events_together", "spec 3.wait.10, io_getevents(2)", |t| {
             let ends: Vec<(i32, i32)> = (0..3).map(|_| pipe(0)).collect();
             let ctx = t.setup(4);
             let mut iocbs: Vec<Iocb> = ends.iter().map(|(r, _)| poll(*r, libc::POLLIN)).collect();
@@ -153,7 +178,7 @@ fn waits() -> Vec<Case> {
             assert_eq!(t.reap(ctx, 3).len(), 3);
             writer.join().unwrap();
         }),
-        case!(Contract, "getevents/several_waiters_share_the_events", "spec 3", |t| {
+        case!(Contract, "getevents/several_waiters_share_the_events", "spec 3.wait.11", |t| {
             let (r, w) = pipe(0);
             let ctx = t.setup(64);
             assert_eq!(t.submit(ctx, &mut [poll(r, libc::POLLIN); 40]), 40);
@@ -175,7 +200,7 @@ fn waits() -> Vec<Case> {
             waiters.into_iter().for_each(|w| w.join().unwrap());
             assert_eq!(t.look(ctx), 0);
         }),
-        case!(Linux, "getevents/a_waiter_returns_einval_when_the_context_goes", "spec 3, 5", |t| {
+        case!(Linux, "getevents/a_waiter_returns_einval_when_the_context_goes", "spec 3.wait.13", |t| {
             let ctx = t.setup(8);
             let calls = t.calls;
             let waiter = std::thread::spawn(move || {
@@ -186,7 +211,7 @@ fn waits() -> Vec<Case> {
             assert_eq!(t.destroy(ctx), 0);
             assert_eq!(waiter.join().unwrap(), EINVAL);
         }),
-        case!(Linux, "getevents/a_waiter_returns_what_it_holds_when_the_context_goes", "spec 3, 5", |t| {
+        case!(Linux, "getevents/a_waiter_returns_what_it_holds_when_the_context_goes", "spec 3.wait.13", |t| {
             let ctx = filled(t, 3);
             let calls = t.calls;
             let waiter = std::thread::spawn(move || {

@@ -10,24 +10,29 @@ use uaio::abi::*;
 
 pub fn cases() -> Vec<Case> {
     vec![
-        case!(Contract, "life/a_forked_child_gets_einval_and_has_its_own", "spec 6", |t| {
-            let (r, w) = pipe(0);
-            let ctx = t.setup(1);
-            assert_eq!(t.submit(ctx, &mut [poll(r, libc::POLLIN)]), 1);
-            assert!(in_child(|| {
-                let refused = t.submit_at(ctx, 0, 0) == EINVAL && t.destroy(ctx) == EINVAL;
-                let own = t.setup(4);
-                let null = open("/dev/null", libc::O_RDONLY);
-                refused
-                    && t.submit(own, &mut [io(0, null, 0, 0, 0)]) == 1
-                    && t.look(own) == 1
-                    && t.destroy(own) == 0
-            }));
-            put(w, b"x");
-            assert_eq!(t.reap(ctx, 1).len(), 1);
-            assert_eq!(t.destroy(ctx), 0);
-        }),
-        case!(Contract, "life/a_vfork_child_shares_the_contexts", "spec 6", |t| {
+        case!(
+            Contract,
+            "life/a_forked_child_gets_einval_and_has_its_own",
+            "spec 6.life.2, spec 6.life.3, spec 6.life.6",
+            |t| {
+                let (r, w) = pipe(0);
+                let ctx = t.setup(1);
+                assert_eq!(t.submit(ctx, &mut [poll(r, libc::POLLIN)]), 1);
+                assert!(in_child(|| {
+                    let refused = t.submit_at(ctx, 0, 0) == EINVAL && t.destroy(ctx) == EINVAL;
+                    let own = t.setup(4);
+                    let null = open("/dev/null", libc::O_RDONLY);
+                    refused
+                        && t.submit(own, &mut [io(0, null, 0, 0, 0)]) == 1
+                        && t.look(own) == 1
+                        && t.destroy(own) == 0
+                }));
+                put(w, b"x");
+                assert_eq!(t.reap(ctx, 1).len(), 1);
+                assert_eq!(t.destroy(ctx), 0);
+            }
+        ),
+        case!(Contract, "life/a_vfork_child_shares_the_contexts", "spec 6.life.1", |t| {
             let null = open("/dev/null", libc::O_RDONLY);
             let ctx = t.setup(4);
             assert_eq!(t.submit(ctx, &mut [io(0, null, 0, 0, 0)]), 1);
@@ -50,7 +55,7 @@ pub fn cases() -> Vec<Case> {
             assert_eq!(status, 0);
             assert_eq!((t.look(ctx), t.destroy(ctx)), (0, 0));
         }),
-        case!(Contract, "life/accepted_buffered_writes_survive_exit", "spec 6, 8.1", |t| {
+        case!(Contract, "life/accepted_buffered_writes_survive_exit", "spec 6.life.9", |t| {
             let file = scratch(libc::O_RDWR).unwrap();
             let data = vec![3u8; 65536];
             assert!(in_child(|| {
@@ -63,7 +68,7 @@ pub fn cases() -> Vec<Case> {
             let n = unsafe { libc::pread(file.as_raw_fd(), back.as_mut_ptr().cast(), back.len(), 0) };
             assert!(n == back.len() as isize && back.iter().all(|b| *b == 3));
         }),
-        case!(Contract, "life/accepted_direct_overwrites_survive_sigkill", "spec 6, 8.1", |t| {
+        case!(Contract, "life/accepted_direct_overwrites_survive_sigkill", "spec 6.life.9", |t| {
             if t.is_ours() && std::env::var("UAIO_ENGINE").is_ok_and(|e| ["threads", "scripted"].contains(&&*e)) {
                 t.not_applicable("README, \"Is my data safe?\": queued O_DIRECT overwrites on threads");
             }
@@ -73,19 +78,26 @@ pub fn cases() -> Vec<Case> {
                 (0..16).for_each(|i| assert_eq!(t.one(io(1, fd, old, 4096, i * 4096)), 4096));
             });
         }),
-        case!(Contract, "life/accepted_direct_writes_into_allocated_space_survive_sigkill", "spec 6, 8.1", |t| {
-            if t.is_ours() && std::env::var("UAIO_ENGINE").is_ok_and(|e| ["threads", "scripted"].contains(&&*e)) {
-                t.not_applicable("README, \"Is my data safe?\": queued O_DIRECT overwrites on threads");
+        case!(
+            Contract,
+            "life/accepted_direct_writes_into_allocated_space_survive_sigkill",
+            "spec 6.life.9",
+            |t| {
+                if t.is_ours()
+                    && std::env::var("UAIO_ENGINE").is_ok_and(|e| ["threads", "scripted"].contains(&&*e))
+                {
+                    t.not_applicable("README, \"Is my data safe?\": queued O_DIRECT overwrites on threads");
+                }
+                survive_sigkill(t, |_, fd| {
+                    // Where the file system cannot allocate, the writes extend the file.
+                    unsafe { (libc::ftruncate(fd, 0), libc::fallocate(fd, 0, 0, 16 * 4096)) };
+                });
             }
-            survive_sigkill(t, |_, fd| {
-                // Where the file system cannot allocate, the writes extend the file.
-                unsafe { (libc::ftruncate(fd, 0), libc::fallocate(fd, 0, 0, 16 * 4096)) };
-            });
-        }),
-        case!(Contract, "life/accepted_direct_writes_that_extend_survive_sigkill", "spec 6, 8.1", |t| {
+        ),
+        case!(Contract, "life/accepted_direct_writes_that_extend_survive_sigkill", "spec 6.life.9", |t| {
             survive_sigkill(t, |_, fd| unsafe { _ = libc::ftruncate(fd, 0) });
         }),
-        case!(Contract, "life/requests_outlive_the_thread_that_submitted_them", "spec 6", |t| {
+        case!(Contract, "life/requests_outlive_the_thread_that_submitted_them", "spec 6.life.10", |t| {
             let (r, w) = pipe(0);
             let ctx = t.setup(4);
             let calls = t.calls;
@@ -99,7 +111,7 @@ pub fn cases() -> Vec<Case> {
             put(w, b"x");
             assert_eq!(t.reap(ctx, 1)[0].res & 1, 1);
         }),
-        case!(Contract, "life/the_old_file_is_used_after_dup2", "spec 6", |t| {
+        case!(Contract, "life/the_old_file_is_used_after_dup2", "spec 6.life.14", |t| {
             let (r, w) = pipe(0);
             let (other, other_w) = pipe(0);
             let ctx = t.setup(4);
@@ -111,7 +123,7 @@ pub fn cases() -> Vec<Case> {
             put(w, b"x");
             assert_eq!(t.reap(ctx, 1).len(), 1);
         }),
-        case!(Linux, "life/a_context_has_no_descriptor", "spec 0", |t| {
+        case!(Linux, "life/a_context_has_no_descriptor", "spec 0.15", |t| {
             let before = std::fs::read_dir("/proc/self/fd").unwrap().count();
             let all: Vec<usize> = (0..100).map(|_| t.setup(1)).collect();
             assert_eq!(std::fs::read_dir("/proc/self/fd").unwrap().count(), before);

@@ -7,13 +7,13 @@ use crate::case;
 use crate::tools::*;
 use uaio::abi::*;
 
-fn with(fd: i32, iocb: Iocb) -> Iocb {
+pub(super) fn with(fd: i32, iocb: Iocb) -> Iocb {
     Iocb { flags: IOCB_FLAG_RESFD, resfd: fd as u32, ..iocb }
 }
 
 pub fn cases() -> Vec<Case> {
     vec![
-        case!(Contract, "resfd/one_signal_for_each_request_whatever_its_result", "spec 6", |t| {
+        case!(Contract, "resfd/one_signal_for_each_request_whatever_its_result", "spec 6.resfd.1", |t| {
             let fd = eventfd(libc::EFD_NONBLOCK);
             let file = scratch(libc::O_RDWR).unwrap();
             let mut buf = [0u8; 64];
@@ -31,13 +31,13 @@ pub fn cases() -> Vec<Case> {
             std::thread::sleep(std::time::Duration::from_millis(20));
             assert_eq!(eventfd_count(fd), 5);
         }),
-        case!(Contract, "resfd/no_signal_for_a_refused_request", "spec 6", |t| {
+        case!(Contract, "resfd/no_signal_for_a_refused_request", "spec 6.resfd.2", |t| {
             let fd = eventfd(libc::EFD_NONBLOCK);
             assert_eq!(t.refused(with(fd, io(99, 0, 0, 0, 0))), EINVAL);
             assert_eq!(t.refused(with(fd, io(0, -1, 0, 0, 0))), EBADF);
             assert_eq!(eventfd_count(fd), 0);
         }),
-        case!(Contract, "resfd/the_event_is_there_before_the_signal", "spec 6", |t| {
+        case!(Contract, "resfd/the_event_is_there_before_the_signal", "spec 6.resfd.3", |t| {
             let fd = eventfd(0);
             let ctx = t.setup(4);
             for _ in 0..200 {
@@ -49,7 +49,7 @@ pub fn cases() -> Vec<Case> {
                 unsafe { (libc::close(r), libc::close(w)) };
             }
         }),
-        case!(Linux, "resfd/is_held_after_close", "spec 6", |t| {
+        case!(Linux, "resfd/is_held_after_close", "spec 6.life.13", |t| {
             let (fd, (r, w)) = (eventfd(0), pipe(0));
             let kept = unsafe { libc::dup(fd) };
             let ctx = t.setup(4);
@@ -59,7 +59,7 @@ pub fn cases() -> Vec<Case> {
             t.reap(ctx, 1);
             assert_eq!(eventfd_count(kept), 1);
         }),
-        case!(Linux, "resfd/a_full_counter_blocks_nobody", "spec 6", |t| {
+        case!(Linux, "resfd/a_full_counter_blocks_nobody", "spec 6.resfd.4", |t| {
             let fd = eventfd(0);
             put(fd, &(u64::MAX - 1).to_ne_bytes());
             let null = open("/dev/null", libc::O_RDONLY);
@@ -68,7 +68,7 @@ pub fn cases() -> Vec<Case> {
             assert_eq!(t.reap(ctx, 3).len(), 3);
             assert_eq!(eventfd_count(fd), t.decided("A5", u64::MAX, u64::MAX - 1));
         }),
-        case!(Linux, "resfd/destroyed_polls_signal_it", "spec 5, 6", |t| {
+        case!(Linux, "resfd/destroyed_polls_signal_it", "spec 5.5", |t| {
             let (fd, (r, _w)) = (eventfd(libc::EFD_NONBLOCK), pipe(0));
             let ctx = t.setup(64);
             assert_eq!(t.submit(ctx, &mut [with(fd, poll(r, libc::POLLIN)); 64]), 64);

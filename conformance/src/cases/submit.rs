@@ -11,12 +11,17 @@ pub fn cases() -> Vec<Case> {
             let ctx = t.setup(1);
             assert_eq!((t.submit_at(ctx, -1, BAD), t.submit_at(1, -1, BAD)), (EINVAL, EINVAL));
         }),
-        case!(Contract, "io_submit/bad_context_is_einval_even_for_nothing", "spec 2.2", |t| {
-            let ctx = t.setup(1);
-            for bad in [0, 1, usize::MAX, ctx + 1, ctx + 8, ctx + 4096 * 100, &ctx as *const _ as usize] {
-                assert_eq!(t.submit_at(bad, 0, 0), EINVAL, "{bad:#x}");
+        case!(
+            Contract,
+            "io_submit/bad_context_is_einval_even_for_nothing",
+            "spec 2.2, spec 1.context.1, io_submit(2) EINVAL",
+            |t| {
+                let ctx = t.setup(1);
+                for bad in [0, 1, usize::MAX, ctx + 1, ctx + 8, ctx + 4096 * 100, &ctx as *const _ as usize] {
+                    assert_eq!(t.submit_at(bad, 0, 0), EINVAL, "{bad:#x}");
+                }
             }
-        }),
+        ),
         case!(Linux, "io_submit/nothing_is_0_and_touches_nothing", "spec 2.3", |t| {
             let ctx = t.setup(1);
             assert_eq!(t.submit_at(ctx, 0, BAD), 0);
@@ -25,14 +30,19 @@ pub fn cases() -> Vec<Case> {
             let ctx = t.setup(1);
             assert_eq!(t.submit_at(ctx, isize::MAX, 0), EFAULT);
         }),
-        case!(Contract, "io_submit/bad_array_and_bad_iocb_are_efault", "spec 2.5, 2.6", |t| {
-            let ctx = t.setup(1);
-            let null = [0usize];
-            let bad = [BAD];
-            assert_eq!(t.submit_at(ctx, 1, BAD), EFAULT);
-            assert_eq!(t.submit_at(ctx, 1, null.as_ptr() as usize), EFAULT);
-            assert_eq!(t.submit_at(ctx, 1, bad.as_ptr() as usize), EFAULT);
-        }),
+        case!(
+            Contract,
+            "io_submit/bad_array_and_bad_iocb_are_efault",
+            "spec 2.5, spec 2.6, io_submit(2) EFAULT",
+            |t| {
+                let ctx = t.setup(1);
+                let null = [0usize];
+                let bad = [BAD];
+                assert_eq!(t.submit_at(ctx, 1, BAD), EFAULT);
+                assert_eq!(t.submit_at(ctx, 1, null.as_ptr() as usize), EFAULT);
+                assert_eq!(t.submit_at(ctx, 1, bad.as_ptr() as usize), EFAULT);
+            }
+        ),
         case!(Linux, "io_submit/iocb_that_ends_in_a_hole_is_efault", "spec 2.6", |t| {
             let ctx = t.setup(1);
             let page = pages(2, 1);
@@ -83,29 +93,34 @@ pub fn cases() -> Vec<Case> {
                 assert_eq!(t.submit_at(ctx, 1, [page].as_ptr() as usize), want, "fd {fd} opcode {op}");
             }
         }),
-        case!(Linux, "io_submit/key_is_set_to_0", "spec 2.12", |t| {
+        case!(Linux, "io_submit/key_is_set_to_0", "spec 2.12, spec 0.9", |t| {
             let ctx = t.setup(1);
             let null = open("/dev/null", libc::O_RDONLY);
             let mut iocbs = [Iocb { key: 77, ..io(0, null, 0, 0, 0) }];
             assert_eq!(t.submit(ctx, &mut iocbs), 1);
             assert_eq!(iocbs[0].key, 0);
         }),
-        case!(Linux, "io_submit/unknown_opcodes_are_einval_noop_too", "spec 2.13, 11", |t| {
+        case!(Linux, "io_submit/unknown_opcodes_are_einval_noop_too", "spec 2.13, spec 0.6", |t| {
             let null = open("/dev/null", libc::O_RDWR);
             for op in [4, 6, 9, 100, 65535] {
                 assert_eq!(t.refused(io(op, null, 0, 0, 0)), EINVAL, "opcode {op}");
             }
         }),
-        case!(Contract, "io_submit/stops_at_the_first_refusal_and_counts", "spec 2, partial success", |t| {
-            let ctx = t.setup(8);
-            let null = open("/dev/null", libc::O_RDONLY);
-            let good = io(0, null, 0, 0, 0);
-            let mut iocbs = [good, good, io(0, -1, 0, 0, 0), good];
-            assert_eq!(t.submit(ctx, &mut iocbs), 2);
-            assert_eq!(t.submit(ctx, &mut iocbs[2..]), EBADF);
-            assert_eq!(t.look(ctx), 2);
-        }),
-        case!(Linux, "io_submit/iocb_may_be_overwritten_at_once", "spec 2", |t| {
+        case!(
+            Contract,
+            "io_submit/stops_at_the_first_refusal_and_counts",
+            "spec 2.partial.1, spec 2.partial.2, io_submit(2)",
+            |t| {
+                let ctx = t.setup(8);
+                let null = open("/dev/null", libc::O_RDONLY);
+                let good = io(0, null, 0, 0, 0);
+                let mut iocbs = [good, good, io(0, -1, 0, 0, 0), good];
+                assert_eq!(t.submit(ctx, &mut iocbs), 2);
+                assert_eq!(t.submit(ctx, &mut iocbs[2..]), EBADF);
+                assert_eq!(t.look(ctx), 2);
+            }
+        ),
+        case!(Linux, "io_submit/iocb_may_be_overwritten_at_once", "spec 2.copy.1, spec 2.copy.2", |t| {
             let file = scratch(libc::O_RDWR).unwrap();
             let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
             let ctx = t.setup(8);
@@ -117,45 +132,17 @@ pub fn cases() -> Vec<Case> {
             let event = t.reap(ctx, 1)[0];
             assert_eq!((event.data, event.obj, event.res), (42, address, 512));
         }),
-        case!(Linux, "io_submit/unknown_flags_are_ignored", "spec 0, 11", |t| {
+        case!(Linux, "io_submit/unknown_flags_are_ignored", "spec 0.7", |t| {
             let null = open("/dev/null", libc::O_RDONLY);
             assert_eq!(t.one(Iocb { flags: !3, ..io(0, null, 0, 0, 0) }), 0);
         }),
-        case!(Linux, "io_submit/the_same_iocb_twice_gives_two_events", "spec 2", |t| {
+        case!(Linux, "io_submit/the_same_iocb_twice_gives_two_events", "spec 2.copy.3", |t| {
             let ctx = t.setup(8);
             let null = open("/dev/null", libc::O_RDONLY);
             let mut iocb = io(0, null, 0, 0, 0);
             let list = [&raw mut iocb, &raw mut iocb];
             assert_eq!(t.submit_at(ctx, 2, list.as_ptr() as usize), 2);
             assert_eq!(t.reap(ctx, 2).len(), 2);
-        }),
-        case!(Contract, "fsync/works_on_files_and_directories", "spec 2, FSYNC", |t| {
-            let file = scratch(libc::O_RDONLY).unwrap();
-            let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
-            for op in [IOCB_CMD_FSYNC, IOCB_CMD_FDSYNC] {
-                assert_eq!(t.one(sync(op, fd)), 0);
-                assert_eq!(t.one(sync(op, open("/var/tmp", libc::O_RDONLY))), 0);
-            }
-        }),
-        case!(Linux, "fsync/extra_fields_are_einval", "spec 2, FSYNC", |t| {
-            let file = scratch(libc::O_RDWR).unwrap();
-            let base = sync(IOCB_CMD_FSYNC, std::os::fd::AsRawFd::as_raw_fd(&file));
-            assert_eq!(t.refused(Iocb { buf: 1, ..base }), EINVAL);
-            assert_eq!(t.refused(Iocb { nbytes: 1, ..base }), EINVAL);
-            assert_eq!(t.refused(Iocb { offset: 1, ..base }), EINVAL);
-            assert_eq!(t.refused(Iocb { rw_flags: 1, ..base }), EINVAL);
-        }),
-        case!(Linux, "fsync/file_without_fsync_is_einval_at_submit", "spec 2, FSYNC", |t| {
-            let (r, _) = pipe(0);
-            for fd in [r, socket_pair().0, open("/dev/null", libc::O_RDWR), eventfd(0)] {
-                assert_eq!(t.refused(sync(IOCB_CMD_FSYNC, fd)), EINVAL);
-                assert_eq!(t.refused(sync(IOCB_CMD_FDSYNC, fd)), EINVAL);
-            }
-        }),
-        case!(Linux, "fsync/priority_is_ignored", "spec 2, FSYNC", |t| {
-            let file = scratch(libc::O_RDWR).unwrap();
-            let base = sync(IOCB_CMD_FSYNC, std::os::fd::AsRawFd::as_raw_fd(&file));
-            assert_eq!(t.one(Iocb { flags: IOCB_FLAG_IOPRIO, reqprio: -1, ..base }), 0);
         }),
     ]
 }

@@ -6,6 +6,7 @@
 
 mod bench;
 mod child;
+mod conformance;
 mod doctor;
 mod elf;
 mod env;
@@ -42,6 +43,7 @@ enum Command {
     Run(run::Args),
     Stat(stat::Args),
     Bench(bench::Args),
+    Conformance(conformance::Args),
     Install(install::Args),
     Doctor(doctor::Args),
     /// Print the version
@@ -77,6 +79,7 @@ fn perform(command: Command) -> Result<i32, Failure> {
         Command::Run(args) => run::run(args),
         Command::Stat(args) => stat::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Install(args) => install::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Version => {

@@ -119,16 +119,3 @@ fn stat_of_others() {
     idle.wait().unwrap();
     message.unwrap();
 }
-
-#[test]
-fn bench_prints_both_sides() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("bench.json");
-    let result = run(["bench", "setup-destroy", "--pairs", "21", "--json", file.to_str().unwrap()]);
-    assert!(result.status.success(), "{}", stderr(&result));
-    assert!(stdout(&result).contains("median") && stdout(&result).contains("\n uaio "), "{}", stdout(&result));
-    let json: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
-    assert_eq!(json["pairs"], 21);
-    assert_eq!(json["kernel"].is_null(), !json["kernel_not_available"].is_null());
-    assert_eq!(run(["bench", "setup-destroy", "--pairs", "5"]).status.code(), Some(2));
-}

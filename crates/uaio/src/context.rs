@@ -10,12 +10,15 @@ use crate::os::{file, futex, time};
 use crate::request::{Op, Request};
 use crate::ring::Ring;
 use crate::slot::{Slot, Slots};
+use crate::stats::EngineId;
 use crate::timers::{self, Side};
 
 /// In [`Context::users`]: the context is in the table; without it no call gets in.
 const ALIVE: u32 = 1 << 31;
 /// In [`Context::cold_reads`]: somebody sleeps until there are none.
 const AWAITED: u32 = 1 << 31;
+/// In [`Context::wishes`]: io_cancel ends whatever it can, as with `UAIO_CANCEL=extended`.
+const CANCELS_ANY: u32 = 1 << 8;
 /// [`Context::need`] when nobody sleeps.
 const NOBODY: u32 = u32::MAX;
 /// Sleepers of io_pgetevents per context that are woken one by one; more look every 10 ms.
@@ -41,6 +44,8 @@ pub(crate) struct Context {
     tickets: AtomicU32,
     /// Buffered reads that wait for the disk, plus [`AWAITED`].
     cold_reads: AtomicU32,
+    /// What the Rust API asks of its own contexts: 1 + [`EngineId`], or 0, plus [`CANCELS_ANY`].
+    wishes: AtomicU32,
     /// The last io_submit was short (1), and no other followed.
     pub(crate) short: AtomicU32,
     pub(crate) ring: Ring,
@@ -106,11 +111,32 @@ impl Context {
             (&self.capacity, capacity),
             (&self.in_flight, 0),
             (&self.short, 0),
+            (&self.wishes, 0),
             (&self.need, NOBODY),
         ] {
             word.store(value, Ordering::Relaxed);
         }
         self.pollers.iter().for_each(|fd| fd.store(0, Ordering::Relaxed));
+    }
+
+    /// Sets what the Rust API asks of this context, before anything is submitted.
+    pub(crate) fn wish(&self, engine: Option<EngineId>) {
+        self.wishes.store(engine.map_or(0, |id| 1 + id as u32) | CANCELS_ANY, Ordering::Relaxed);
+    }
+
+    /// Whether this context was set up for engine `id`, whatever the settings say.
+    pub(crate) fn wants(&self, id: EngineId) -> bool {
+        self.wishes.load(Ordering::Relaxed) & !CANCELS_ANY == 1 + id as u32
+    }
+
+    /// Whether this context was set up for one engine.
+    pub(crate) fn has_wish(&self) -> bool {
+        self.wishes.load(Ordering::Relaxed) & !CANCELS_ANY != 0
+    }
+
+    /// Whether io_cancel ends whatever it can.
+    pub(crate) fn cancels_any(&self) -> bool {
+        self.wishes.load(Ordering::Relaxed) & CANCELS_ANY != 0
     }
 
     /// Lets calls in.
@@ -302,6 +328,8 @@ impl Context {
         let request = unsafe { slot.request() };
         request.release();
         let cold = is_cold_read(request);
+        // What io_cancel has announced as cancelled is, also if it became ready meanwhile.
+        let res = if request.op == Op::Poll && !slot.close_to_cancel() { request.cancelled() } else { res };
         counters::count_completion(request, res);
         let event = IoEvent { data: request.data, obj: request.obj, res, res2: 0 };
         if !self.deliver(&event, Some(slot), resfd, side) {
@@ -388,17 +416,17 @@ impl Context {
         Due { sleepers: true, pollers }
     }
 
-    /// Notes down that somebody wants `need` events, and says how to sleep for them. None when there is
-    /// something to take already. `timer` is fired as well as the word changed.
+    /// Notes down that somebody wants `need` events, and says how to sleep for them. None when `enough` are there
+    /// to take already. `timer` is fired as well as the word changed.
     ///
     /// EINVAL: io_destroy has begun. EINTR: this is a signal handler that has interrupted its own thread in `deliver`. It cannot sleep
     /// for an event that only the interrupted call can deliver.
-    pub(crate) fn note_sleeper(&self, need: u32, timer: Option<usize>) -> Result<Option<Bed<'_>>> {
+    pub(crate) fn note_sleeper(&self, need: u32, enough: u32, timer: Option<usize>) -> Result<Option<Bed<'_>>> {
         let held = self.ring.producer.acquire().ok_or(Errno::EINTR)?;
         if self.is_dead() {
             return Err(Errno::EINVAL);
         }
-        if self.ring.in_ring() > 0 {
+        if self.ring.in_ring() >= enough {
             return Ok(None);
         }
         self.need.fetch_min(need, Ordering::Relaxed);

@@ -44,6 +44,8 @@ pub(crate) struct Batch {
     count: usize,
     fds: [i32; MAX_FDS],
     fd_count: usize,
+    /// Room in the library's descriptor table that is kept for it already.
+    pub(crate) room: u32,
 }
 
 /// [`Slot::resfd`] of a request without eventfd.
@@ -59,6 +61,7 @@ impl Batch {
             count: 0,
             fds: [0; MAX_FDS],
             fd_count: 0,
+            room: 0,
         }
     }
 
@@ -115,5 +118,6 @@ impl Batch {
     pub(crate) fn clear(&mut self) {
         self.count = 0;
         self.fd_count = 0;
+        self.room = 0;
     }
 }

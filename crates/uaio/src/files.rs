@@ -1,5 +1,8 @@
 //! Files that a library thread holds for requests, in its private descriptor table.
 
+use std::collections::HashMap;
+
+use crate::os::epoll::same_file;
 use crate::os::file;
 
 /// Number of a held file.
@@ -17,6 +20,8 @@ struct Held {
 pub(crate) struct Files {
     held: Vec<Held>,
     free: Vec<Handle>,
+    /// The handle that a descriptor of the program's last came to: mostly the same file comes again.
+    seen: HashMap<i32, Handle>,
 }
 
 impl Files {
@@ -29,6 +34,20 @@ impl Files {
         }
         self.held.push(new);
         (self.held.len() - 1) as Handle
+    }
+
+    /// The handle under which the file of `new` is held already, if it is, by requests that named it `program_fd`
+    /// too; else `new`. One descriptor is enough for them all.
+    pub(crate) fn shared(&mut self, program_fd: i32, new: Handle) -> Handle {
+        if let Some(old) = self.seen.get(&program_fd).map(|old| (*old, &self.held[*old as usize]))
+            && old.0 != new
+            && old.1.users > 0
+            && same_file(self.fd(new), old.1.fd)
+        {
+            return old.0;
+        }
+        self.seen.insert(program_fd, new);
+        new
     }
 
     /// The descriptor.

@@ -13,6 +13,12 @@ use crate::slot::Slot;
 /// Words of the longest message.
 const WORDS: usize = MAX_FDS / 2;
 
+/// Held descriptors that are few enough not to look for doubles.
+const CROWD: u32 = 64;
+
+/// Descriptors that a library thread has for itself, at the least.
+const OWN: u64 = 4;
+
 /// Something to do.
 #[derive(Clone, Copy)]
 pub(crate) enum Order {
@@ -69,8 +75,13 @@ impl Inbox {
 
     /// The next message of connection `fd`, without waiting.
     pub(crate) fn receive(&self, fd: i32, message: &mut Message) -> Mail {
+        let mut _raised = None;
         if self.tight() && !self.fits(fd, message) {
-            return Mail::NoRoom;
+            // Room appears when files are let go of; but not if the limit has fallen under what there is anyway.
+            if !self.is_outgrown() {
+                return Mail::NoRoom;
+            }
+            _raised = thread::RaisedLimit::new(self.needed());
         }
         match socket::receive(fd, &mut message.words, &mut message.fds, false) {
             Ok(got) if got.words > 0 => {
@@ -82,9 +93,19 @@ impl Inbox {
         }
     }
 
+    /// Descriptors that there may be after the next message.
+    fn needed(&self) -> u64 {
+        u64::from(self.service.held.load(Ordering::Relaxed)) + MAX_FDS as u64 + 16
+    }
+
     /// Whether files could arrive and find no number, which would lose them.
     fn tight(&self) -> bool {
-        u64::from(self.service.held.load(Ordering::Relaxed)) + MAX_FDS as u64 + 16 > thread::descriptor_limit()
+        self.needed() > thread::descriptor_limit()
+    }
+
+    /// Whether the program has lowered its limit under what this table has for itself.
+    fn is_outgrown(&self) -> bool {
+        thread::descriptor_limit() < OWN
     }
 
     /// Looks whether the files of the next message find room, leaving the message where it is.
@@ -98,6 +119,11 @@ impl Inbox {
         }
     }
 
+    /// Whether so many descriptors are held that it is worth a look whether some are the same file.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.service.held.load(Ordering::Relaxed) > CROWD
+    }
+
     /// The context has been told of the end of a request of kind `op`.
     pub(crate) fn ended(&self, op: Op) {
         self.service.ended(op);
@@ -106,6 +132,11 @@ impl Inbox {
     /// A cancellation in `context` has been dealt with.
     pub(crate) fn order_done(&self, context: &Context) {
         self.service.order_done(context);
+    }
+
+    /// A message with `count` files has been dealt with.
+    pub(crate) fn settled(&self, count: usize) {
+        self.service.settled(count as u32);
     }
 
     /// `count` descriptors were closed.

@@ -88,7 +88,7 @@ impl Request {
         match op {
             Op::Read | Op::Write => request.check_rw(iocb, facts)?,
             Op::Fsync | Op::Fdatasync => check_sync(iocb, facts)?,
-            Op::Poll => check_poll(iocb, facts)?,
+            Op::Poll => check_poll(iocb)?,
         }
         Ok(request)
     }
@@ -191,7 +191,7 @@ impl Request {
         }
         let bytes = count as usize * size_of::<Iovec>();
         if !probe::readable(array, bytes) {
-            return Err(Errno::EFAULT);
+            return Err(refusal_of_vector(array, count));
         }
         if count as usize > OWN_IOVECS {
             self.spilled = crate::os::mem::map_private(bytes)?.cast();
@@ -203,10 +203,16 @@ impl Request {
     }
 
     fn check_iovec(&mut self) -> Result<()> {
+        // All lengths come before the first address.
+        if self.iovec().iter().any(has_negative_length) {
+            return Err(Errno::EINVAL);
+        }
         let mut total = 0u64;
+        // An array of one is taken like a plain buffer: cut first, then judged.
+        let alone = self.count == 1;
         for piece in self.iovec_mut() {
-            if isize::try_from(piece.len).is_err() {
-                return Err(Errno::EINVAL);
+            if alone {
+                piece.len = (piece.len as u64).min(MAX_RW_COUNT) as usize;
             }
             check_range(piece.base as u64, piece.len as u64)?;
             piece.len = (piece.len as u64).min(MAX_RW_COUNT - total) as usize;
@@ -318,6 +324,26 @@ impl Request {
     }
 }
 
+fn has_negative_length(piece: &Iovec) -> bool {
+    isize::try_from(piece.len).is_err()
+}
+
+/// Why a vector with a hole is refused: EFAULT, unless an entry before the hole has a negative length.
+fn refusal_of_vector(array: usize, count: u32) -> Errno {
+    for index in 0..count as usize {
+        let entry = array.wrapping_add(index * size_of::<Iovec>());
+        if !probe::readable(entry, size_of::<Iovec>()) {
+            break;
+        }
+        // SAFETY: readable a moment ago; any bytes are a valid Iovec.
+        let piece = unsafe { (entry as *const Iovec).read_unaligned() };
+        if has_negative_length(&piece) {
+            return Errno::EINVAL;
+        }
+    }
+    Errno::EFAULT
+}
+
 fn check_range(base: u64, len: u64) -> Result<()> {
     match base.checked_add(len) {
         Some(end) if end <= USER_END => Ok(()),
@@ -335,10 +361,13 @@ fn check_rw_flags(flags: u32, write: bool, facts: &Facts) -> Result<()> {
     if flags & RWF_APPEND != 0 && flags & RWF_NOAPPEND != 0 {
         return Err(Errno::EINVAL);
     }
-    if flags & RWF_NOWAIT != 0 && matches!(facts.kind, Kind::Regular | Kind::Block) && !facts.nowait() {
+    if flags & RWF_NOWAIT != 0 && !facts.takes_nowait() {
         return Err(Errno::EOPNOTSUPP);
     }
-    if flags & RWF_ATOMIC != 0 && !write {
+    if flags & RWF_ATOMIC != 0 && !(write && facts.takes_atomic()) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    if flags & RWF_DONTCACHE != 0 && !facts.takes_dontcache() {
         return Err(Errno::EOPNOTSUPP);
     }
     Ok(())
@@ -351,7 +380,7 @@ fn check_sync(iocb: &Iocb, facts: &Facts) -> Result<()> {
     Ok(())
 }
 
-fn check_poll(iocb: &Iocb, facts: &Facts) -> Result<()> {
+fn check_poll(iocb: &Iocb) -> Result<()> {
     let extra = iocb.offset != 0 || iocb.nbytes != 0 || iocb.rw_flags != 0;
-    if extra || iocb.buf > 0xffff || facts.is_pty_master() { Err(Errno::EINVAL) } else { Ok(()) }
+    if extra || iocb.buf > 0xffff { Err(Errno::EINVAL) } else { Ok(()) }
 }

@@ -118,16 +118,15 @@ impl Ring {
         if !self.is_attached() {
             return;
         }
-        if self.is_mapped_at(self.user()) {
-            mem::unmap(self.user(), self.bytes());
-        }
+        self.unmap_user();
         let private = self.private.swap(core::ptr::null_mut(), Ordering::Relaxed);
         mem::unmap(private as usize, self.bytes());
     }
 
     /// Makes an empty ring with index `id`, which the program has where it had the last one. ENOMEM.
     pub(crate) fn open(&self, id: u32) -> Result<usize> {
-        if !self.is_mapped_at(self.user()) {
+        if !self.is_whole_at(self.user()) {
+            self.unmap_user();
             let user = mem::alias(self.private.load(Ordering::Relaxed), self.bytes())? as usize;
             self.user.store(user, Ordering::Relaxed);
         }
@@ -189,6 +188,31 @@ impl Ring {
         let after = seen.id.load(Ordering::SeqCst) == !id;
         self.shared().id.store(id, Ordering::SeqCst);
         before && after
+    }
+
+    /// Whether the last page is there as well: the program may have shrunk its mapping. Of a dead ring only.
+    fn is_whole_at(&self, address: usize) -> bool {
+        let last = self.bytes() - size_of::<u64>();
+        if !self.is_mapped_at(address) || !probe::readable(address + last, size_of::<u64>()) {
+            return false;
+        }
+        // SAFETY: readable a moment ago, aligned; read atomically.
+        let seen = unsafe { &*((address + last) as *const AtomicU64) };
+        let ours = &self.event(self.nr() - 1)[3];
+        let before = ours.load(Ordering::SeqCst);
+        let same = seen.load(Ordering::SeqCst) == before;
+        ours.store(!before, Ordering::SeqCst);
+        same && seen.load(Ordering::SeqCst) == !before
+    }
+
+    /// Unmaps what the program still has of the mapping. Behind a shrunk one there may be memory of the program's.
+    fn unmap_user(&self) {
+        let user = self.user();
+        if self.is_whole_at(user) {
+            mem::unmap(user, self.bytes());
+        } else if self.is_mapped_at(user) {
+            mem::unmap(user, PAGE);
+        }
     }
 
     /// Events in the ring, by the program's `head`.
@@ -318,5 +342,30 @@ mod tests {
         mem::protect_none(ring.user(), ring.bytes());
         assert!(!ring.is_mapped_at(ring.user()));
         ring.detach();
+    }
+
+    #[test]
+    fn memory_behind_a_shrunk_ring_is_left_alone() {
+        let ring = Ring::default();
+        ring.attach(ring_nr(100, 2)).unwrap();
+        let user = ring.open(1).unwrap();
+        assert!(ring.is_whole_at(user) && ring.bytes() == 2 * PAGE);
+        // What a program may do: give the second page back, and get other memory there.
+        let (all, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: replaces a page of the ring's second mapping, which nobody uses.
+        let other = unsafe {
+            let at = (user + PAGE) as *mut libc::c_void;
+            libc::mmap(at, PAGE, all, flags | libc::MAP_FIXED, -1, 0).cast::<u32>()
+        };
+        // SAFETY: the page just mapped.
+        unsafe { other.write(5) };
+        assert!(ring.is_mapped_at(user) && !ring.is_whole_at(user));
+        ring.close();
+        assert_ne!(ring.open(2), Ok(user));
+        assert!(ring.is_whole_at(ring.user()));
+        ring.detach();
+        assert!(!probe::readable(ring.user(), HEADER));
+        // SAFETY: the page is mapped, or this is the failure that the test is for.
+        assert_eq!(unsafe { other.read() }, 5);
     }
 }

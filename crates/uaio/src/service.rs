@@ -64,6 +64,8 @@ pub(crate) struct Service {
     writes: AtomicU32,
     /// Descriptors in the private table, and on their way to it.
     pub(crate) held: AtomicU32,
+    /// Descriptors sent and not dealt with yet: some will be found to be doubles, and closed.
+    in_transit: AtomicU32,
     /// The sending socket, and what tells it from another file of the same number.
     sender: AtomicI32,
     cookie: AtomicU64,
@@ -73,6 +75,8 @@ pub(crate) struct Service {
     pid: AtomicI32,
     /// 1: only worker threads are wanted.
     threads_only: AtomicU32,
+    /// 1: it wakes no sleepers of io_pgetevents, whose timers only one descriptor table can have.
+    timerless: AtomicU32,
     /// 1: O_DIRECT writes are not waited for.
     careless: AtomicU32,
 }
@@ -99,6 +103,24 @@ impl Service {
         let threads_only = [EngineId::Threads, EngineId::Scripted].map(Choice::Forced).contains(&config.choice);
         self.threads_only.store(u32::from(threads_only), Ordering::Relaxed);
         self.careless.store(u32::from(config.writes == Writes::Async), Ordering::Relaxed);
+    }
+
+    /// As `first`, but of the other kind.
+    pub(crate) fn configure_as_other(&self, first: &Service) {
+        self.sender.store(-1, Ordering::Relaxed);
+        self.pid.store(first.pid.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.threads_only.store(1 - first.threads_only.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.careless.store(first.careless.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.timerless.store(1, Ordering::Relaxed);
+    }
+
+    /// Which engine it has, or tries to have first.
+    pub(crate) fn forced_kind(&self) -> EngineId {
+        if self.threads_only.load(Ordering::Relaxed) == 0 { EngineId::Uring } else { EngineId::Threads }
+    }
+
+    fn has_timers(&self) -> bool {
+        self.timerless.load(Ordering::Relaxed) == 0
     }
 
     /// Makes sure that the thread runs. None: it cannot be had, and the caller must do without.
@@ -147,6 +169,9 @@ impl Service {
     /// Makes the timers of sleepers known to the library threads, before any request that they could have to
     /// be woken for.
     fn introduce_all(&self) {
+        if !self.has_timers() {
+            return;
+        }
         for (index, fd) in timers::to_introduce() {
             let _ = self.send(&[word::timer(index)], &[fd]);
         }
@@ -211,18 +236,68 @@ impl Service {
         }
     }
 
-    /// Waits for room for `fds` more descriptors in the private table.
-    fn reserve_files(&self, fds: u32) -> bool {
+    /// Keeps room for `fds` more descriptors in the private table, if there is.
+    pub(crate) fn reserve_files(&self, fds: u32) -> bool {
+        let held = self.held.fetch_add(fds, Ordering::Relaxed);
+        let limit = thread::descriptor_limit();
+        let fits = u64::from(held + fds) + OWN_FILES.min(limit / 2) <= limit;
+        if !fits {
+            self.unreserve_files(fds);
+        }
+        fits
+    }
+
+    fn unreserve_files(&self, fds: u32) {
+        self.held.fetch_sub(fds, Ordering::Relaxed);
+    }
+
+    /// Keeps room, if there is any or some may still appear.
+    pub(crate) fn reserve_patiently(&self, fds: u32) -> bool {
         for _ in 0..ROOM_TRIES {
-            let held = self.held.fetch_add(fds, Ordering::Relaxed);
-            let limit = thread::descriptor_limit();
-            if u64::from(held + fds) + OWN_FILES.min(limit / 2) <= limit {
+            // Looked at first: what settles meanwhile makes room.
+            let in_transit = self.in_transit.load(Ordering::Acquire);
+            if self.reserve_files(fds) {
                 return true;
             }
-            self.held.fetch_sub(fds, Ordering::Relaxed);
+            if in_transit == 0 {
+                return false;
+            }
             nap();
         }
         false
+    }
+
+    /// A message with so many files has been dealt with.
+    pub(crate) fn settled(&self, files: u32) {
+        self.in_transit.fetch_sub(files, Ordering::Release);
+    }
+
+    /// Whether the library threads can be reached from this thread's descriptor table. The caller holds them.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.own_sender().is_some() || {
+            let _quiet = self.lock.acquire();
+            self.own_sender().is_some() || self.reconnect().is_ok()
+        }
+    }
+
+    /// Whether there is room for a whole batch at this moment.
+    pub(crate) fn is_roomy(&self) -> bool {
+        let held = self.held.load(Ordering::Relaxed);
+        u64::from(held) + socket::MAX_FDS as u64 + OWN_FILES <= thread::descriptor_limit()
+    }
+
+    /// Waits for room for the files of a batch. It may have some already.
+    fn make_room(&self, files: u32, room: u32) -> bool {
+        let missing = files.saturating_sub(room);
+        let found = missing == 0
+            || (0..ROOM_TRIES).any(|_| {
+                self.reserve_files(missing) || {
+                    nap();
+                    false
+                }
+            });
+        self.unreserve_files(if found { room.saturating_sub(files) } else { room });
+        found
     }
 
     fn hand_over(&self, batch: &Batch) -> Result<()> {
@@ -232,11 +307,13 @@ impl Service {
             unsafe { core::slice::from_raw_parts(slots.as_ptr().cast(), slots.len()) }
         };
         let files = batch.fds().len() as u32;
-        if !self.reserve_files(files) {
+        if !self.make_room(files, batch.room) {
             return Err(Errno::EMFILE);
         }
+        self.in_transit.fetch_add(files, Ordering::Relaxed);
         self.send(words, batch.fds()).inspect_err(|_| {
-            self.held.fetch_sub(files, Ordering::Relaxed);
+            self.settled(files);
+            self.unreserve_files(files);
         })
     }
 
@@ -330,6 +407,7 @@ impl Service {
         // SAFETY: STARTING: nobody reads the address yet.
         unsafe { *self.address.get() = Some(address) };
         self.held.store(0, Ordering::Relaxed);
+        self.in_transit.store(0, Ordering::Relaxed);
         let inbox = Inbox::new(self, listener, self.pid.load(Ordering::Relaxed));
         let wants_uring = self.threads_only.load(Ordering::Relaxed) == 0;
         match wants_uring.then(uring::open_ring).flatten() {
@@ -414,7 +492,9 @@ extern "C" fn body(argument: *mut libc::c_void) -> *mut libc::c_void {
     // SAFETY: `start` passes its own address; a service is never unmapped.
     let service: &'static Service = unsafe { &*argument.cast_const().cast() };
     let _ = service.run();
-    timers::library_gone();
+    if service.has_timers() {
+        timers::library_gone();
+    }
     service.set_state(DOWN);
     core::ptr::null_mut()
 }

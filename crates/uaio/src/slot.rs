@@ -20,7 +20,7 @@ pub(crate) enum State {
     Sent = 1,
     /// With the engine; it outlives the process now as far as the engine can promise it.
     Taken = 2,
-    /// With the engine, and cancelled: its end is its cancellation unless it was too late.
+    /// With the engine, and cancelled, or a POLL about to be given its event.
     Cancelled = 3,
 }
 
@@ -138,6 +138,13 @@ impl Slot {
                 .word
                 .compare_exchange(word, to.of_request(word >> 2), Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
+    }
+
+    /// From now on io_cancel does not find the request. False: it was here before.
+    pub(crate) fn close_to_cancel(&self) -> bool {
+        let ticket = self.word.load(Ordering::Relaxed) >> 2;
+        // AcqRel: as in `shift_state`.
+        State::of(self.word.swap(State::Cancelled.of_request(ticket), Ordering::AcqRel)) != State::Cancelled
     }
 
     /// Marks the request of `word`, seen before, as cancelled, if neither it nor its state has changed since.

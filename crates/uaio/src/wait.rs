@@ -24,6 +24,13 @@ pub(crate) struct Wanted {
     pub(crate) service: &'static Service,
 }
 
+impl Wanted {
+    /// What is still missing when `got` are there.
+    fn need(&self, got: usize) -> u32 {
+        u32::try_from(self.least - got).unwrap_or(u32::MAX - 1)
+    }
+}
+
 /// Collects events. A sleeper is not inside the call: io_destroy need not wait for it, and a thread that
 /// never comes back (cancelled, or gone by longjmp) holds nothing.
 pub(crate) fn collect(call: Call, wanted: &Wanted) -> Result<usize> {
@@ -31,19 +38,28 @@ pub(crate) fn collect(call: Call, wanted: &Wanted) -> Result<usize> {
     let generation = context.generation();
     let mut call = Some(call);
     let mut got = 0;
+    // Woken, but perhaps for a sleeper that needs fewer: what is there is taken only if it is enough.
+    let mut woken = false;
     loop {
         // What was collected before the context went away counts.
         if call.is_none() {
             return if got > 0 { Ok(got) } else { Err(Errno::EINVAL) };
         }
-        match take(context, wanted, got) {
-            Ok(more) => got += more,
-            Err(_) if got > 0 => return Ok(got),
-            Err(e) => return Err(e),
+        if !woken || context.ring.in_ring() >= wanted.need(got) {
+            match take(context, wanted, got) {
+                Ok(more) => got += more,
+                Err(_) if got > 0 => return Ok(got),
+                Err(e) => return Err(e),
+            }
+            woken = false;
         }
         let Some(deadline) = wanted.deadline.filter(|_| got < wanted.least) else { break };
-        match sleep(context, wanted, got, deadline, &mut call) {
-            Ok(()) => call = call.or_else(|| context.enter_again(generation)),
+        let enough = if woken { wanted.need(got) } else { 1 };
+        match sleep(context, wanted, got, enough, deadline, &mut call) {
+            Ok(slept) => {
+                woken = slept;
+                call = call.or_else(|| context.enter_again(generation));
+            }
             Err(e) => return last_look(context, generation, wanted, got, e),
         }
     }
@@ -84,21 +100,23 @@ fn finish_with_mask(wanted: &Wanted, got: usize) -> Result<usize> {
     }
 }
 
-/// Sleeps until there may be enough. Ok: look again; ETIMEDOUT, EINTR. Leaves `call` when it does sleep.
+/// Sleeps until there may be what is needed, unless `enough` is there now. Ok: look again (true: it has slept);
+/// ETIMEDOUT, EINTR. Leaves `call` when it does sleep.
 fn sleep(
     context: &Context,
     wanted: &Wanted,
     got: usize,
+    enough: u32,
     deadline: Deadline,
     call: &mut Option<Call>,
-) -> Result<()> {
-    let need = u32::try_from(wanted.least - got).unwrap_or(u32::MAX - 1);
+) -> Result<bool> {
+    let need = wanted.need(got);
     let Some(mask) = &wanted.mask else {
-        let Some(bed) = context.note_sleeper(need, None)? else { return Ok(()) };
+        let Some(bed) = context.note_sleeper(need, enough, None)? else { return Ok(false) };
         *call = None;
         return match futex::wait(bed.word, bed.value, deadline) {
-            Err(Errno::EAGAIN) => Ok(()),
-            other => other,
+            Ok(()) | Err(Errno::EAGAIN) => Ok(true),
+            Err(e) => Err(e),
         };
     };
     // No descriptor to be had: shorter sleeps instead.
@@ -107,9 +125,9 @@ fn sleep(
         wanted.service.introduce(timer);
     }
     let index = timer.as_ref().map(|timer| timer.index());
-    let Some(bed) = context.note_sleeper(need, index)? else { return Ok(()) };
+    let Some(bed) = context.note_sleeper(need, enough, index)? else { return Ok(false) };
     *call = None;
     let slept = timers::sleep(timer.as_ref(), bed.placed, deadline, mask);
     index.inspect(|index| context.forget_timer(*index));
-    slept
+    slept.map(|()| true)
 }

@@ -59,6 +59,8 @@ struct Uring {
     again: VecDeque<&'static Slot>,
     /// Connections whose next message waits for room in the descriptor table.
     stalled: Vec<i32>,
+    /// The files of the message that is being dealt with.
+    handles: Vec<Handle>,
     /// Room for a message, while none is being read.
     message: Option<Box<Message>>,
 }
@@ -73,6 +75,7 @@ pub(crate) fn run(ring: IoUring, inbox: Inbox) {
         to_release: Vec::new(),
         again: VecDeque::new(),
         stalled: Vec::new(),
+        handles: Vec::new(),
         message: None,
     };
     engine.watch(engine.inbox.listener);
@@ -132,10 +135,12 @@ impl Uring {
             self.submit();
             self.reap();
         }
-        for handle in core::mem::take(&mut self.to_release) {
+        let count = self.to_release.len();
+        while let Some(handle) = self.to_release.pop() {
             self.release(handle);
         }
-        for slot in core::mem::take(&mut self.awaited) {
+        self.inbox.settled(count);
+        for slot in self.awaited.drain(..) {
             slot.link.fetch_and(!AWAITED, Ordering::Relaxed);
             slot.shift_state(State::Sent, State::Taken);
             futex::wake_all(slot.futex());
@@ -200,7 +205,10 @@ impl Uring {
     }
 
     fn start_all(&mut self, message: &Message) {
-        let handles: Vec<Handle> = message.files().iter().map(|fd| self.files.add(*fd)).collect();
+        // One list for all messages: a request allocates nothing here.
+        let mut handles = core::mem::take(&mut self.handles);
+        handles.clear();
+        handles.extend(message.files().iter().map(|fd| self.files.add(*fd)));
         for order in message.orders() {
             match order {
                 Order::Request(slot) => self.start(slot, &handles),
@@ -218,19 +226,24 @@ impl Uring {
                 }
             }
         }
-        self.to_release.extend(handles);
+        self.to_release.extend_from_slice(&handles);
+        self.handles = handles;
     }
 
     fn start(&mut self, slot: &'static Slot, handles: &[Handle]) {
+        // SAFETY: the slot was handed over to this engine.
+        let request = unsafe { slot.request() };
         let file = handles[slot.file.load(Ordering::Relaxed) as usize];
         slot.file.store(file, Ordering::Relaxed);
         let resfd = slot.resfd.load(Ordering::Relaxed);
         if resfd != NO_FILE {
-            slot.resfd.store(handles[resfd as usize], Ordering::Relaxed);
-            self.files.keep(handles[resfd as usize]);
+            let mut eventfd = handles[resfd as usize];
+            if self.inbox.is_crowded() {
+                eventfd = self.files.shared(request.resfd, eventfd);
+            }
+            slot.resfd.store(eventfd, Ordering::Relaxed);
+            self.files.keep(eventfd);
         }
-        // SAFETY: the slot was handed over to this engine.
-        let request = unsafe { slot.request() };
         let mut link = 0;
         if matches!(request.op, Op::Write | Op::Fsync | Op::Fdatasync) {
             // A write may have to be submitted again; a worker of the kernel's looks the file of an fsync up.

@@ -65,6 +65,37 @@ pub(crate) fn descriptor_limit() -> u64 {
     }
 }
 
+/// RLIMIT_NOFILE, raised for a moment: the process has one limit for all its descriptor tables.
+#[derive(Debug)]
+pub(crate) struct RaisedLimit {
+    before: [u64; 2],
+    soft: u64,
+}
+
+impl RaisedLimit {
+    /// None: the hard limit is too low.
+    pub(crate) fn new(soft: u64) -> Option<RaisedLimit> {
+        let before = exchange_limit(None)?;
+        let soft = soft.min(before[1]);
+        exchange_limit(Some([soft, before[1]])).map(|_| RaisedLimit { before, soft })
+    }
+}
+
+impl Drop for RaisedLimit {
+    fn drop(&mut self) {
+        // Unless the program has set another one meanwhile.
+        if exchange_limit(None) == Some([self.soft, self.before[1]]) {
+            exchange_limit(Some(self.before));
+        }
+    }
+}
+
+fn exchange_limit(new: Option<[u64; 2]>) -> Option<[u64; 2]> {
+    let (mut old, new) = ([0u64; 2], new.as_ref().map_or(core::ptr::null(), |new| new.as_ptr()));
+    // SAFETY: null or an array with the layout of rlimit64, and another one to be written.
+    unsafe { sys!(SYS_prlimit64, 0, libc::RLIMIT_NOFILE, new, old.as_mut_ptr()) }.ok().map(|_| old)
+}
+
 /// The program's name.
 pub(crate) fn comm() -> [u8; 16] {
     let mut name = [0u8; 16];

@@ -10,7 +10,7 @@ use crate::engine::{NO_FILE, inline};
 use crate::errno::{Errno, Result};
 use crate::files::Handle;
 use crate::inbox::{Inbox, Mail, Message, Order};
-use crate::os::epoll::{EVENTS, Epoll, same_file};
+use crate::os::epoll::{EVENTS, Epoll};
 use crate::os::file;
 use crate::request::Op;
 use crate::slot::{Slot, State};
@@ -33,10 +33,9 @@ pub(crate) struct Poller {
     epoll: Epoll,
     /// Requests that wait for a file, by its handle. Each holds the file.
     waiting: HashMap<Handle, Vec<&'static Slot>>,
-    /// The handle under which a descriptor number of the program's was last seen waiting: mostly the same
-    /// file comes again, and one number here is enough for it.
-    seen: HashMap<i32, Handle>,
     stalled: Vec<i32>,
+    /// The files of the message that is being dealt with.
+    handles: Vec<Handle>,
     message: Option<Box<Message>>,
 }
 
@@ -44,12 +43,11 @@ pub(crate) struct Poller {
 pub(crate) fn open(inbox: Inbox) -> Result<Poller> {
     let epoll = Epoll::new()?;
     epoll.add(inbox.listener, libc::EPOLLIN as u32, SOCKET | inbox.listener as u64)?;
-    let (waiting, seen) = (HashMap::new(), HashMap::new());
     let pool = pool(inbox)?;
     if let Some(bell) = pool.late.bell() {
         epoll.add(bell, libc::EPOLLIN as u32, BELL)?;
     }
-    Ok(Poller { pool, epoll, waiting, seen, stalled: Vec::new(), message: None })
+    Ok(Poller { pool, epoll, waiting: HashMap::new(), stalled: Vec::new(), handles: Vec::new(), message: None })
 }
 
 /// The thread's loop.
@@ -108,7 +106,10 @@ impl Poller {
     }
 
     fn start_all(&mut self, message: &Message) {
-        let handles: Vec<Handle> = message.files().iter().map(|fd| lock(&self.pool.files).add(*fd)).collect();
+        // One list for all messages: a request allocates nothing here.
+        let mut handles = core::mem::take(&mut self.handles);
+        handles.clear();
+        handles.extend(message.files().iter().map(|fd| lock(&self.pool.files).add(*fd)));
         for order in message.orders() {
             match order {
                 Order::Request(slot) => self.start(slot, &handles),
@@ -126,7 +127,9 @@ impl Poller {
                 }
             }
         }
-        handles.into_iter().for_each(|handle| self.pool.release(handle));
+        handles.iter().for_each(|handle| self.pool.release(*handle));
+        self.pool.inbox.settled(handles.len());
+        self.handles = handles;
     }
 
     fn start(&mut self, slot: &'static Slot, handles: &[Handle]) {
@@ -134,16 +137,22 @@ impl Poller {
         let request = unsafe { slot.request() };
         let waits = request.op == Op::Poll || request.stream;
         let mut handle = handles[slot.file.load(Ordering::Relaxed) as usize];
-        if waits {
-            handle = self.known(request.fd, handle);
+        let (mut files, crowded) = (lock(&self.pool.files), self.pool.inbox.is_crowded());
+        if waits || crowded {
+            handle = files.shared(request.fd, handle);
         }
         slot.file.store(handle, Ordering::Relaxed);
-        lock(&self.pool.files).keep(handle);
+        files.keep(handle);
         let resfd = slot.resfd.load(Ordering::Relaxed);
         if resfd != NO_FILE {
-            slot.resfd.store(handles[resfd as usize], Ordering::Relaxed);
-            lock(&self.pool.files).keep(handles[resfd as usize]);
+            let mut eventfd = handles[resfd as usize];
+            if crowded {
+                eventfd = files.shared(request.resfd, eventfd);
+            }
+            slot.resfd.store(eventfd, Ordering::Relaxed);
+            files.keep(eventfd);
         }
+        drop(files);
         let taken = slot.shift_state(State::Sent, State::Taken);
         crate::os::futex::wake_all(slot.futex());
         if let Some(res) = request.performed() {
@@ -155,20 +164,6 @@ impl Poller {
         } else if !self.pool.queue(slot) {
             self.pool.execute(slot);
         }
-    }
-
-    /// The handle under which the file is waited for already, if it is; else the new one.
-    fn known(&mut self, program_fd: i32, new: Handle) -> Handle {
-        if let Some(old) = self.seen.get(&program_fd)
-            && self.waiting.contains_key(old)
-        {
-            let files = lock(&self.pool.files);
-            if *old == new || same_file(files.fd(new), files.fd(*old)) {
-                return *old;
-            }
-        }
-        self.seen.insert(program_fd, new);
-        new
     }
 
     /// Tries the request, and lets it wait if it cannot be done now.

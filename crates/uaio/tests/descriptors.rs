@@ -1,0 +1,108 @@
+//! Few descriptors: RLIMIT_NOFILE bounds the library's table too.
+// The tests call C the way a program does; what they pass is their own.
+#![allow(clippy::undocumented_unsafe_blocks)]
+
+mod common;
+
+use std::os::fd::AsRawFd;
+
+use common::*;
+use uaio::abi::*;
+
+const WAITING: [&str; 2] = ["uring", "threads"];
+
+fn limit_descriptors(count: u64) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    limit.rlim_cur = count;
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+}
+
+fn count_of(eventfd: i32) -> u64 {
+    let mut count = 0u64;
+    assert_eq!(unsafe { libc::read(eventfd, (&raw mut count).cast(), 8) }, 8);
+    count
+}
+
+fn poll_with(fd: i32, eventfd: i32) -> Iocb {
+    Iocb { flags: IOCB_FLAG_RESFD, resfd: eventfd as u32, ..poll_in(fd, 1) }
+}
+
+/// One eventfd and one pipe for all of them: few descriptors are enough, though each comes alone.
+#[test]
+fn thousands_of_polls_share_their_descriptors() {
+    on_engines(&WAITING, "thousands_of_polls_share_their_descriptors", || {
+        limit_descriptors(256);
+        let ctx = setup(4096);
+        let (r, w) = pipe();
+        let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+        for _ in 0..4096 {
+            assert_eq!(submit(ctx, &mut [poll_with(r, eventfd)]), 1);
+        }
+        assert_eq!(unsafe { libc::write(w, b"x".as_ptr().cast(), 1) }, 1);
+        assert_eq!(reap(ctx, 4096).len(), 4096);
+        assert_eq!(count_of(eventfd), 4096);
+        destroy(ctx);
+    });
+}
+
+/// More different files than the table holds: io_submit says so, and does not wait.
+#[test]
+fn a_poll_without_room_for_its_file_is_eagain() {
+    on_engines(&["threads"], "a_poll_without_room_for_its_file_is_eagain", || {
+        let ctx = setup(512);
+        // The library threads have their socket before all numbers are taken.
+        let (first, _w) = pipe();
+        assert_eq!(submit(ctx, &mut [poll_in(first, 1)]), 1);
+        let pipes: Vec<(i32, i32)> = (0..300).map(|_| pipe()).collect();
+        limit_descriptors(128);
+        let polls = pipes.iter().map(|(r, _)| submit(ctx, &mut [poll_in(*r, 1)]));
+        let accepted = polls.take_while(|answer| *answer == 1).count();
+        assert!((30..128).contains(&accepted), "{accepted}");
+        assert_eq!(submit(ctx, &mut [poll_in(pipes[accepted].0, 1)]), -(libc::EAGAIN as isize));
+        for (_, w) in &pipes[..accepted] {
+            assert_eq!(unsafe { libc::write(*w, b"x".as_ptr().cast(), 1) }, 1);
+        }
+        assert_eq!(reap(ctx, accepted).len(), accepted);
+        destroy(ctx);
+    });
+}
+
+#[test]
+fn the_limit_may_fall_to_16_with_requests_in_flight() {
+    on_every_engine("the_limit_may_fall_to_16_with_requests_in_flight", || the_limit_falls(16));
+}
+
+#[test]
+fn the_limit_may_fall_to_0_with_requests_in_flight() {
+    on_every_engine("the_limit_may_fall_to_0_with_requests_in_flight", || the_limit_falls(0));
+}
+
+/// What is in flight ends, and files are read on.
+fn the_limit_falls(limit: u64) {
+    let Some(scratch) = Scratch::new("limit", true) else { return };
+    std::fs::write(scratch.path(), vec![7u8; 65536]).unwrap();
+    let ctx = setup(4096);
+    let (r, w) = pipe();
+    let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+    // Without a library thread there is nobody to poll.
+    let polls = if engine() == "inline" { 0 } else { 4096 };
+    let mut iocbs = vec![poll_with(r, eventfd); polls];
+    let mut sent = 0;
+    while sent < polls {
+        let answer = submit(ctx, &mut iocbs[sent..]);
+        assert!(answer > 0, "{answer} after {sent}");
+        sent += answer as usize;
+    }
+    limit_descriptors(limit);
+    assert_eq!(unsafe { libc::write(w, b"x".as_ptr().cast(), 1) }, 1);
+    assert_eq!(reap(ctx, polls).len(), polls);
+    assert!(polls == 0 || count_of(eventfd) == polls as u64);
+    let mut page = Page([0; 4096]);
+    for i in 0..16 {
+        let read = rw(IOCB_CMD_PREAD, scratch.file.as_raw_fd(), page.0.as_mut_ptr(), 4096, i * 4096, 1);
+        assert_eq!(submit(ctx, &mut [read]), 1);
+        assert_eq!((reap(ctx, 1)[0].res, page.0[0]), (4096, 7));
+    }
+    destroy(ctx);
+}
