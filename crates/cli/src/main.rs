@@ -7,6 +7,7 @@
 mod bench;
 mod child;
 mod conformance;
+mod doctor;
 mod elf;
 mod env;
 mod failure;
@@ -44,6 +45,7 @@ enum Command {
     Bench(bench::Args),
     Conformance(conformance::Args),
     Install(install::Args),
+    Doctor(doctor::Args),
     /// Print the version
     Version,
 }
@@ -58,7 +60,7 @@ extern "C" fn main(_argc: libc::c_int, _argv: *const *const libc::c_char) -> lib
 /// Does what the command line asks; gives the exit status.
 #[cfg_attr(test, allow(dead_code))]
 fn enter(args: Vec<OsString>) -> i32 {
-    let running = args.get(1).is_some_and(|word| word == "run");
+    let running = args.get(1).is_some_and(|word| word == "run" || word == "doctor");
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -79,6 +81,7 @@ fn perform(command: Command) -> Result<i32, Failure> {
         Command::Bench(args) => bench::run(&args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Install(args) => install::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Version => {
             println!("uaio {}", std::env!("CARGO_PKG_VERSION"));
             Ok(0)

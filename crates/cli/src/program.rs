@@ -45,11 +45,23 @@ pub struct Refusal {
     pub obstacle: Obstacle,
 }
 
+impl Refusal {
+    /// Why, without what can be done.
+    pub fn reason(&self) -> String {
+        format!("{} {}", self.file.display(), self.obstacle)
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.file.display())?;
+        write!(f, "{} (--force runs it on the kernel's AIO)", self.reason())
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secure = "so the loader ignores LD_PRELOAD";
-        match &self.obstacle {
+        match self {
             Obstacle::Static => f.write_str("is statically linked, so no library can be preloaded into it"),
             Obstacle::Loader(loader) => {
                 write!(
@@ -65,18 +77,23 @@ impl fmt::Display for Refusal {
             Obstacle::SetGroupId(group) => write!(f, "is set-group-ID and would run as group {group}, {secure}"),
             Obstacle::Capabilities => write!(f, "has file capabilities, {secure}"),
             Obstacle::Privileged => write!(f, "would run with other ids than those of its user, {secure}"),
-        }?;
-        f.write_str(" (--force runs it on the kernel's AIO)")
+        }
     }
 }
 
 /// Looks at the program `path` and, through scripts, at what will be executed in the end.
 pub fn check(path: &Path) -> Result<Option<Refusal>, Failure> {
+    let file = executed(path)?;
+    Ok(obstacle(&file).map(|obstacle| Refusal { file, obstacle }))
+}
+
+/// The program itself, or what executes the script that it is.
+pub fn executed(path: &Path) -> Result<PathBuf, Failure> {
     let mut file = path.to_owned();
     for _ in 0..DEPTH {
         match interpreter(&file)? {
             Some(next) => file = next,
-            None => return Ok(obstacle(&file).map(|obstacle| Refusal { file, obstacle })),
+            None => return Ok(file),
         }
     }
     Err(lookup::failure(path.as_os_str(), Errno::ELOOP))
@@ -120,7 +137,8 @@ fn env_program(words: &OsStr) -> Option<OsString> {
     Some(OsString::from_vec(name.to_vec()))
 }
 
-fn obstacle(path: &Path) -> Option<Obstacle> {
+/// What keeps the library out of the program `path`.
+pub fn obstacle(path: &Path) -> Option<Obstacle> {
     // A file that may be executed but not read shows nothing; the loader takes it like any other.
     let file = File::open(path).ok()?;
     let metadata = file.metadata().ok()?;

@@ -19,22 +19,31 @@ use crate::units::{bytes, count, duration};
 struct Document<'p> {
     uaio: &'static str,
     processes: &'p [Process],
+    /// AIO calls in the program's code that nobody counts.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    past_uaio: &'p [String],
 }
 
-/// On stderr, or into `file`: JSON when its name ends in .json.
-pub fn write_summary(processes: &[Process], file: Option<&Path>) -> Result<(), Failure> {
+/// On stderr, or into `file`: JSON when its name ends in .json. `past_uaio` are the AIO calls that the program makes
+/// by instructions of its own, where no request was counted.
+pub fn write_summary(processes: &[Process], past_uaio: &[String], file: Option<&Path>) -> Result<(), Failure> {
+    let text = || tables(processes) + &unseen(past_uaio);
     let Some(file) = file else {
-        let _ = io::stderr().write_all(tables(processes).as_bytes());
+        let _ = io::stderr().write_all(text().as_bytes());
         return Ok(());
     };
     let is_json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-    let text = if is_json { json(processes) } else { tables(processes) };
+    let text = if is_json { document(processes, past_uaio) } else { text() };
     fs::write(file, text).map_err(|e| Failure::plain(format!("{}: {e}", file.display())))
 }
 
 /// All processes as one JSON document.
 pub fn json(processes: &[Process]) -> String {
-    let document = Document { uaio: env!("CARGO_PKG_VERSION"), processes };
+    document(processes, &[])
+}
+
+fn document(processes: &[Process], past_uaio: &[String]) -> String {
+    let document = Document { uaio: env!("CARGO_PKG_VERSION"), processes, past_uaio };
     let text = serde_json::to_string_pretty(&document).expect("only strings and numbers");
     text + "\n"
 }
@@ -45,6 +54,14 @@ pub fn tables(processes: &[Process]) -> String {
         return "uaio: no AIO call was seen\n".into();
     }
     processes.iter().map(table).collect::<Vec<_>>().join("\n")
+}
+
+fn unseen(past_uaio: &[String]) -> String {
+    if past_uaio.is_empty() {
+        return String::new();
+    }
+    let lines: String = past_uaio.iter().map(|line| format!("  {line}\n")).collect();
+    format!("uaio: the program makes AIO calls that go past uaio:\n{lines}")
 }
 
 /// One process: what it did, and how long that took.

@@ -12,7 +12,7 @@ use uaio::fault::Script;
 use crate::env::{Engine, Format, Settings};
 use crate::failure::{Failure, NOT_FOUND};
 use crate::stats_dir::StatsDir;
-use crate::{child, lookup, place, program, report};
+use crate::{child, doctor, lookup, place, program, report};
 
 /// Run a program on user-space AIO
 ///
@@ -110,11 +110,15 @@ pub fn run(args: Args) -> Result<i32, Failure> {
 
 fn sum_up(mut launch: Launch, file: Option<&Path>) -> Result<i32, Failure> {
     let dir = StatsDir::make()?;
+    let path = launch.path.clone();
     if let Some(settings) = &mut launch.settings {
         settings.stats = Some(dir.path().into());
     }
     let end = child::run(launch)?;
-    let written = report::write_summary(&dir.processes(), file);
+    let processes = dir.processes();
+    let none_counted = processes.iter().all(|process| process.requests.total == 0);
+    let past_uaio = if none_counted { doctor::instructions(&path) } else { Vec::new() };
+    let written = report::write_summary(&processes, &past_uaio, file);
     // Not left to its destructor: there is none when we end by a signal.
     drop(dir);
     written.unwrap_or_else(|failure| failure.print());

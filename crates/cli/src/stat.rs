@@ -69,13 +69,13 @@ fn print(process: &Process, args: &Args) {
 
 /// Where the counters of a process are.
 #[derive(Debug)]
-struct Counters {
+pub struct Counters {
     pid: i32,
     address: usize,
 }
 
 impl Counters {
-    fn find(pid: i32) -> Result<Counters, Failure> {
+    pub fn find(pid: i32) -> Result<Counters, Failure> {
         let mappings = memory::mappings(pid).map_err(|e| explain(pid, &e))?;
         let inner_pid = innermost_pid(pid);
         let own = |address: &usize| belongs_to(pid, *address, inner_pid);
@@ -90,7 +90,7 @@ impl Counters {
         Ok(Counters { pid, address })
     }
 
-    fn read(&self) -> Result<Box<Stats>, Failure> {
+    pub fn read(&self) -> Result<Box<Stats>, Failure> {
         let mut bytes = vec![0; MAPPING];
         memory::read(self.pid, self.address, &mut bytes).map_err(|e| explain(self.pid, &e))?;
         parse(&bytes).map_err(|wrong| Failure::plain(format!("process {}: {wrong}", self.pid)))
@@ -148,7 +148,7 @@ fn not_found(pid: i32, mappings: &[Mapping]) -> String {
     }
 }
 
-fn explain(pid: i32, error: &io::Error) -> Failure {
+pub fn explain(pid: i32, error: &io::Error) -> Failure {
     let gone = error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH);
     if gone {
         return Failure::plain(format!("there is no process {pid}"));

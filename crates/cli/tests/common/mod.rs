@@ -124,9 +124,14 @@ pub fn copy(from: &Path, to: &Path) {
 /// A program that returns 0, linked with these options; None where there is no compiler for it.
 pub fn compile(dir: &Path, name: &str, options: &[&str]) -> Option<PathBuf> {
     let source = file(dir, "main.c", "int main(void) { return 0; }\n", 0o644);
+    compile_file(dir, name, &source, options)
+}
+
+/// The program of one source file, with these options behind it, for libraries may be among them.
+pub fn compile_file(dir: &Path, name: &str, source: &Path, options: &[&str]) -> Option<PathBuf> {
     let program = dir.join(name);
     let mut compiler = Command::new("cc");
-    compiler.args(options).arg(source).arg("-o").arg(&program).stdout(Stdio::null()).stderr(Stdio::null());
+    compiler.arg(source).args(options).arg("-o").arg(&program).stdout(Stdio::null()).stderr(Stdio::null());
     let _one = starting();
     compiler.status().is_ok_and(|status| status.success()).then_some(program)
 }
