@@ -31,16 +31,20 @@ pub fn no_fork_now() -> MutexGuard<'static, ()> {
 /// Runs `case` on `target`, at most for `limit`. What the case leaves running is killed. May be called by several
 /// threads.
 pub fn run(case: &Case, target: &Target, limit: Duration) -> Outcome {
-    let trace = Trace::new();
-    let (child, output) = start(case, target, &trace);
+    run_noted(case, target, limit, &Trace::new())
+}
+
+/// As [`run`], with the calls noted in `trace`, which may be used for several cases, one after another.
+pub fn run_noted(case: &Case, target: &Target, limit: Duration, trace: &Trace) -> Outcome {
+    let (child, output) = start(case, target, trace);
     let status = wait(child, limit);
     let text = read(output);
     match status {
-        None => fail(Failure::hang(limit.as_secs()), &text, &trace),
+        None => fail(Failure::hang(limit.as_secs()), &text, trace),
         Some(0) => Outcome::Passed,
-        Some(status) if libc::WIFSIGNALED(status) => fail(Failure::death(libc::WTERMSIG(status)), &text, &trace),
+        Some(status) if libc::WIFSIGNALED(status) => fail(Failure::death(libc::WTERMSIG(status)), &text, trace),
         Some(status) if libc::WEXITSTATUS(status) == NOT_APPLICABLE => Outcome::NotApplicable(text.trim().into()),
-        Some(status) => failed(libc::WEXITSTATUS(status), &text, &trace),
+        Some(status) => failed(libc::WEXITSTATUS(status), &text, trace),
     }
 }
 

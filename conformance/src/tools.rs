@@ -13,10 +13,12 @@ pub const EPERM: isize = -1;
 pub const EINTR: isize = -4;
 pub const EBADF: isize = -9;
 pub const EAGAIN: isize = -11;
+pub const ENOMEM: isize = -12;
 pub const EFAULT: isize = -14;
 pub const EINVAL: isize = -22;
 pub const ESPIPE: isize = -29;
 pub const EPIPE: isize = -32;
+pub const ENOSYS: isize = -38;
 pub const EOPNOTSUPP: isize = -95;
 pub const EINPROGRESS: isize = -115;
 

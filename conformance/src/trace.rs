@@ -36,9 +36,14 @@ struct Note {
     iocb: [AtomicU64; WORDS],
 }
 
+/// Errnos that are told apart.
+const ERRNOS: usize = 192;
+
 #[repr(C)]
 struct Page {
     made: AtomicUsize,
+    /// For each call, a bit for each errno that it has returned.
+    errors: [[AtomicU64; ERRNOS / 64]; 6],
     notes: [Note; KEPT],
 }
 
@@ -92,6 +97,15 @@ impl Trace {
         let mut notes: Vec<&Note> = self.page().notes.iter().filter(|n| n.number.load(SeqCst) > 0).collect();
         notes.sort_by_key(|n| n.number.load(SeqCst));
         notes.into_iter().map(Note::read).collect()
+    }
+
+    /// Which errors which calls have returned, since the notes were made.
+    pub fn errors(&self) -> Vec<(&'static str, i32)> {
+        let all = (0..NAMES.len()).flat_map(|name| (0..ERRNOS).map(move |errno| (name, errno)));
+        let seen = |(name, errno): &(usize, usize)| {
+            self.page().errors[*name][errno / 64].load(SeqCst) & (1 << (errno % 64)) != 0
+        };
+        all.filter(seen).map(|(name, errno)| (NAMES[name], errno as i32)).collect()
     }
 
     fn page(&self) -> &Page {
@@ -159,6 +173,10 @@ fn note(name: usize, arguments: [usize; 6], iocb: usize, call: impl FnOnce(&Call
     let note = &page.notes[number % KEPT];
     note.write(number, name, arguments, peek(iocb));
     let result = call(target);
+    if result < 0 && result > -(ERRNOS as isize) {
+        let errno = result.unsigned_abs();
+        page.errors[name][errno / 64].fetch_or(1 << (errno % 64), SeqCst);
+    }
     if note.number.load(SeqCst) == number {
         note.result.store(result, SeqCst);
         note.state.store(RETURNED, SeqCst);

@@ -18,6 +18,7 @@ mod lookup;
 mod manual;
 mod mapping;
 mod order;
+mod places;
 mod poll;
 mod quota;
 mod read_write;
@@ -51,6 +52,7 @@ pub fn all() -> Vec<Case> {
         streams::cases(),
         errors::cases(),
         fsync::cases(),
+        places::cases(),
         poll::cases(),
         resfd::cases(),
         resfd_more::cases(),

@@ -10,12 +10,15 @@ use crate::os::{file, futex, time};
 use crate::request::{Op, Request};
 use crate::ring::Ring;
 use crate::slot::{Slot, Slots};
+use crate::stats::EngineId;
 use crate::timers::{self, Side};
 
 /// In [`Context::users`]: the context is in the table; without it no call gets in.
 const ALIVE: u32 = 1 << 31;
 /// In [`Context::cold_reads`]: somebody sleeps until there are none.
 const AWAITED: u32 = 1 << 31;
+/// In [`Context::wishes`]: io_cancel ends whatever it can, as with `UAIO_CANCEL=extended`.
+const CANCELS_ANY: u32 = 1 << 8;
 /// [`Context::need`] when nobody sleeps.
 const NOBODY: u32 = u32::MAX;
 /// Sleepers of io_pgetevents per context that are woken one by one; more look every 10 ms.
@@ -41,6 +44,8 @@ pub(crate) struct Context {
     tickets: AtomicU32,
     /// Buffered reads that wait for the disk, plus [`AWAITED`].
     cold_reads: AtomicU32,
+    /// What the Rust API asks of its own contexts: 1 + [`EngineId`], or 0, plus [`CANCELS_ANY`].
+    wishes: AtomicU32,
     /// The last io_submit was short (1), and no other followed.
     pub(crate) short: AtomicU32,
     pub(crate) ring: Ring,
@@ -106,11 +111,32 @@ impl Context {
             (&self.capacity, capacity),
             (&self.in_flight, 0),
             (&self.short, 0),
+            (&self.wishes, 0),
             (&self.need, NOBODY),
         ] {
             word.store(value, Ordering::Relaxed);
         }
         self.pollers.iter().for_each(|fd| fd.store(0, Ordering::Relaxed));
+    }
+
+    /// Sets what the Rust API asks of this context, before anything is submitted.
+    pub(crate) fn wish(&self, engine: Option<EngineId>) {
+        self.wishes.store(engine.map_or(0, |id| 1 + id as u32) | CANCELS_ANY, Ordering::Relaxed);
+    }
+
+    /// Whether this context was set up for engine `id`, whatever the settings say.
+    pub(crate) fn wants(&self, id: EngineId) -> bool {
+        self.wishes.load(Ordering::Relaxed) & !CANCELS_ANY == 1 + id as u32
+    }
+
+    /// Whether this context was set up for one engine.
+    pub(crate) fn has_wish(&self) -> bool {
+        self.wishes.load(Ordering::Relaxed) & !CANCELS_ANY != 0
+    }
+
+    /// Whether io_cancel ends whatever it can.
+    pub(crate) fn cancels_any(&self) -> bool {
+        self.wishes.load(Ordering::Relaxed) & CANCELS_ANY != 0
     }
 
     /// Lets calls in.

@@ -13,7 +13,7 @@ use crate::os::time::Deadline;
 use crate::os::{kernel_aio, probe};
 use crate::process;
 use crate::slot::{Slot, State};
-use crate::stats::Stats;
+use crate::stats::{EngineId, Stats};
 use crate::submit::Submission;
 use crate::wait::{self, Wanted};
 
@@ -66,14 +66,7 @@ unsafe fn set_up(nr_events: u32, ctxp: *mut ContextId) -> Result<usize> {
     if unsafe { ctxp.read_unaligned() } != 0 || nr_events == 0 {
         return Err(Errno::EINVAL);
     }
-    let process = process::get_or_make()?;
-    process.check_engine()?;
-    let address = process.table.set_up(nr_events)?;
-    if let Some(script) = &process.script
-        && let Ok(call) = process.table.find(address)
-    {
-        script.born(call.0.id.load(Relaxed));
-    }
+    let address = set_up_for(nr_events, None)?;
     if !probe::writable(ctxp as usize, size_of::<ContextId>()) {
         let _ = destroy(address);
         return Err(Errno::EFAULT);
@@ -81,6 +74,51 @@ unsafe fn set_up(nr_events: u32, ctxp: *mut ContextId) -> Result<usize> {
     // SAFETY: writable a moment ago.
     unsafe { ctxp.write_unaligned(address) };
     Ok(0)
+}
+
+fn set_up_for(nr_events: u32, engine: Option<EngineId>) -> Result<usize> {
+    let process = process::get_or_make()?;
+    match engine {
+        Some(EngineId::Uring) if !crate::os::kernel_uring::allowed() => return Err(Errno::ENOSYS),
+        Some(_) => {}
+        None => process.check_engine()?,
+    }
+    let address = process.table.set_up(nr_events)?;
+    if let Some(script) = &process.script {
+        script.born(process.table.find(address)?.0.id.load(Relaxed));
+    }
+    Ok(address)
+}
+
+/// io_setup for the Rust API: with an engine of the context's own, and reads that io_cancel can end.
+pub(crate) fn set_up_wishing(nr_events: u32, engine: Option<EngineId>) -> Result<ContextId> {
+    if nr_events == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let address = set_up_for(nr_events, engine)?;
+    let process = process::get().ok_or(Errno::EINVAL)?;
+    process.table.find(address)?.0.wish(engine);
+    if let Some(stats) = stats() {
+        stats.setups.fetch_add(1, Relaxed);
+    }
+    Ok(address)
+}
+
+/// What io_destroy cancels, with the context left alive: polls, waiting streams, reads not started.
+pub(crate) fn cancel_all(ctx: ContextId) -> Result<()> {
+    let process = process::get().ok_or(Errno::EINVAL)?;
+    let call = process.table.find(ctx)?;
+    if call.0.busy() {
+        let service = process.service_of(call.0);
+        let _hold = service.hold();
+        (&service).cancel_all(call.0);
+    }
+    Ok(())
+}
+
+/// Whether `ctx` is the kernel's: everything is with `UAIO_ENGINE=off`, but contexts that name their engine.
+fn is_kernels(ctx: ContextId) -> bool {
+    process::is_off() && process::get().is_none_or(|process| process.table.find(ctx).is_err())
 }
 
 /// `io_destroy(2)`: cancels what can be cancelled, waits for the rest, then lets go.
@@ -91,7 +129,7 @@ unsafe fn set_up(nr_events: u32, ctxp: *mut ContextId) -> Result<usize> {
 /// # Safety
 /// `ctx` may be any number.
 pub unsafe extern "C" fn io_destroy(ctx: ContextId) -> isize {
-    if process::is_off() {
+    if is_kernels(ctx) {
         // SAFETY: the caller's call.
         return unsafe { kernel_aio::call(nr::IO_DESTROY, [ctx, 0, 0, 0, 0, 0]) };
     }
@@ -113,8 +151,9 @@ fn destroy(ctx: ContextId) -> Result<usize> {
     }
     context.wait_until_unused();
     if context.busy() {
-        let _hold = process.service.hold();
-        (&process.service).cancel_all(context);
+        let service = process.service_of(context);
+        let _hold = service.hold();
+        (&service).cancel_all(context);
         context.wait_until_idle();
     }
     drop(call);
@@ -131,7 +170,7 @@ fn destroy(ctx: ContextId) -> Result<usize> {
 /// What the requests name must stay valid until their events; the iocbs, the iovec arrays and the
 /// descriptors are free when this returns.
 pub unsafe extern "C" fn io_submit(ctx: ContextId, nr: isize, iocbpp: *const *mut Iocb) -> isize {
-    if process::is_off() {
+    if is_kernels(ctx) {
         // SAFETY: the caller's call.
         return unsafe { kernel_aio::call(nr::IO_SUBMIT, [ctx, nr as usize, iocbpp as usize, 0, 0, 0]) };
     }
@@ -182,19 +221,17 @@ fn count_submit(context: &crate::context::Context, nr: usize, result: Result<usi
 /// # Safety
 /// All arguments may be any numbers.
 pub unsafe extern "C" fn io_cancel(ctx: ContextId, iocb: *mut Iocb, result: *mut IoEvent) -> isize {
-    if process::is_off() {
+    if is_kernels(ctx) {
         // SAFETY: the caller's call.
         return unsafe { kernel_aio::call(nr::IO_CANCEL, [ctx, iocb as usize, result as usize, 0, 0, 0]) };
     }
     if let Some(stats) = stats() {
         stats.cancels.fetch_add(1, Relaxed);
     }
-    let any = process::get().is_some_and(|process| process.config.cancel_extended);
-    raw(cancel(ctx, iocb as usize, any).map(|()| 0))
+    raw(cancel(ctx, iocb as usize).map(|()| 0))
 }
 
-/// `any`: also what is not a POLL.
-fn cancel(ctx: ContextId, iocb: usize, any: bool) -> Result<()> {
+fn cancel(ctx: ContextId, iocb: usize) -> Result<()> {
     let key = iocb.wrapping_add(core::mem::offset_of!(Iocb, key));
     if !probe::readable(key, 4) {
         return Err(Errno::EFAULT);
@@ -205,6 +242,7 @@ fn cancel(ctx: ContextId, iocb: usize, any: bool) -> Result<()> {
     }
     let process = process::get().ok_or(Errno::EINVAL)?;
     let call = process.table.enter(ctx)?;
+    let any = process.config.cancel_extended || call.0.cancels_any();
     // The word is read first: if the slot is another request's by the time of the second look, marking fails. It
     // fails too when the request has just reached its engine: then it is looked for again.
     let live = |slot: &'static Slot| {
@@ -212,6 +250,12 @@ fn cancel(ctx: ContextId, iocb: usize, any: bool) -> Result<()> {
         let waits = matches!(State::of(word), State::Sent | State::Taken);
         (waits && slot.is_named(iocb as u64, any)).then_some((slot, word))
     };
+    let service = process.service_of(call.0);
+    let _hold = service.hold();
+    // What cannot be told to the engine must not be announced.
+    if call.0.busy() && !service.is_reachable() {
+        return Err(Errno::EINVAL);
+    }
     let (slot, word) = loop {
         let oldest = call.0.slots.used().filter_map(live).min_by_key(|(_, word)| *word);
         let (slot, word) = oldest.ok_or(Errno::EINVAL)?;
@@ -219,8 +263,7 @@ fn cancel(ctx: ContextId, iocb: usize, any: bool) -> Result<()> {
             break (slot, word);
         }
     };
-    let _hold = process.service.hold();
-    (&process.service).cancel_one(slot, word >> 2);
+    (&service).cancel_one(slot, word >> 2);
     Err(Errno::EINPROGRESS)
 }
 
@@ -238,7 +281,7 @@ pub unsafe extern "C" fn io_getevents(
     events: *mut IoEvent,
     timeout: *const Timespec,
 ) -> isize {
-    if process::is_off() {
+    if is_kernels(ctx) {
         let args = [ctx, min_nr as usize, nr as usize, events as usize, timeout as usize, 0];
         // SAFETY: the caller's call.
         return unsafe { kernel_aio::call(nr::IO_GETEVENTS, args) };
@@ -261,7 +304,7 @@ pub unsafe extern "C" fn io_pgetevents(
     timeout: *const Timespec,
     sigset: *const AioSigset,
 ) -> isize {
-    if process::is_off() {
+    if is_kernels(ctx) {
         let args = [ctx, min_nr as usize, nr as usize, events as usize, timeout as usize, sigset as usize];
         // SAFETY: the caller's call.
         return unsafe { kernel_aio::call(nr::IO_PGETEVENTS, args) };
@@ -339,7 +382,7 @@ fn collect(
 /// before the process ends or executes another program.
 pub extern "C" fn drain() {
     if let Some(process) = process::get() {
-        process.service.drain();
+        process.services().iter().for_each(|service| service.drain());
     }
 }
 

@@ -3,8 +3,9 @@
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::abi::Iovec;
-use crate::abi::{RWF_APPEND, RWF_NOAPPEND, RWF_NOWAIT};
+use crate::abi::{RWF_APPEND, RWF_DONTCACHE, RWF_NOAPPEND, RWF_NOWAIT};
 use crate::errno::{Errno, Result};
+use crate::os::epoll::Epoll;
 use crate::os::file;
 
 /// Kinds of files that differ in how requests on them are executed.
@@ -86,14 +87,9 @@ impl Facts {
         self.rdev != 0 || !matches!(self.kind, Kind::Stream)
     }
 
-    /// Terminals, and FIFOs open for reading and writing: who polls them waits in two queues, which the kernel
-    /// refuses unless they are ready.
-    pub(crate) fn polls_two_queues(&self) -> bool {
-        match self.kind {
-            Kind::Stream if self.rdev != 0 => file::is_terminal(self.fd),
-            Kind::Stream => !self.is_socket && self.can_read() && self.can_write(),
-            _ => false,
-        }
+    /// A terminal, or the master side of one.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.kind == Kind::Stream && self.rdev != 0 && file::is_terminal(self.fd)
     }
 
     /// Whether the file takes RWF_NOWAIT, so that the kernel can start a request on it without waiting.
@@ -109,10 +105,46 @@ impl Facts {
             return self.kind == Kind::Regular
                 && file::file_system(self.fd).is_ok_and(|magic| KNOWN.contains(&magic));
         }
-        // Address 1 cannot be written: whatever the file answers, nothing is read.
+        self.takes_flags(RWF_NOWAIT)
+    }
+
+    /// null, zero, full and urandom. With NOWAIT a long read of them may stop short for no reason but the scheduler's.
+    pub(crate) fn never_waits(&self) -> bool {
+        self.kind == Kind::Stream && libc::major(self.rdev) == 1 && matches!(libc::minor(self.rdev), 3 | 5 | 7 | 9)
+    }
+
+    /// Whether RWF_NOWAIT is not refused: the kernel's FMODE_NOWAIT, as far as it can be told from outside.
+    pub(crate) fn takes_nowait(&self) -> bool {
+        const XFS: i64 = 0x5846_5342;
+        match self.kind {
+            Kind::Regular | Kind::Block => self.nowait(),
+            Kind::Directory => file::file_system(self.fd) == Ok(XFS),
+            Kind::Anonymous => self.has_iterator(false),
+            Kind::Stream if self.rdev == 0 => true,
+            // null, zero, random, urandom.
+            Kind::Stream if libc::major(self.rdev) == 1 => matches!(libc::minor(self.rdev), 3 | 5 | 8 | 9),
+            Kind::Stream => !self.is_terminal(),
+        }
+    }
+
+    /// Whether RWF_DONTCACHE is not refused. Of files that cannot be read, the write itself tells.
+    pub(crate) fn takes_dontcache(&self) -> bool {
+        let disk = matches!(self.kind, Kind::Regular | Kind::Block);
+        let ask = || self.takes_flags(RWF_DONTCACHE);
+        disk && (!self.can_read() || remembered(&DONTCACHE, self.dev ^ self.rdev.rotate_left(17), ask))
+    }
+
+    /// Whether RWF_ATOMIC is not refused: the file system can, and the device, too.
+    pub(crate) fn takes_atomic(&self) -> bool {
+        matches!(self.kind, Kind::Regular | Kind::Block)
+            && file::atomic_write_unit(self.fd).is_ok_and(|max| max > 0)
+    }
+
+    /// Address 1 cannot be written: whatever the file answers, nothing is read.
+    fn takes_flags(&self, flags: u32) -> bool {
         let iov = Iovec { base: 1, len: 1 };
         // SAFETY: the one piece names no memory of anybody.
-        let answer = unsafe { file::readv(self.fd, &raw const iov, 1, 0, RWF_NOWAIT) };
+        let answer = unsafe { file::readv(self.fd, &raw const iov, 1, 0, flags) };
         answer != Err(Errno::EOPNOTSUPP)
     }
 
@@ -141,6 +173,20 @@ impl Facts {
             })
     }
 
+    /// Whether a POLL that is not ready may wait: on a file with one queue of waiters. Files without a poll method
+    /// have none; terminals, and pipes that are open for both directions, have two.
+    pub(crate) fn has_one_queue(&self) -> bool {
+        match self.kind {
+            Kind::Directory | Kind::Block => false,
+            Kind::Regular => self.pseudo() && probe_poll(self.fd),
+            Kind::Stream if self.rdev != 0 => {
+                remembered(&POLL, self.rdev, || probe_poll(self.fd) && !self.is_terminal())
+            }
+            Kind::Stream => self.is_socket || !(self.can_read() && self.can_write()),
+            Kind::Anonymous => true,
+        }
+    }
+
     /// Whether fsync is defined for the file at all.
     pub(crate) fn can_sync(&self) -> bool {
         match self.kind {
@@ -165,6 +211,11 @@ fn probe_iterator(fd: i32, write: bool) -> bool {
     refusal != Err(Errno::EOPNOTSUPP) && nothing.is_ok()
 }
 
+/// epoll refuses files without a poll method.
+fn probe_poll(fd: i32) -> bool {
+    Epoll::new().and_then(|epoll| epoll.add(fd, 0, 0)) != Err(Errno::EPERM)
+}
+
 /// EBADF when `fd` is not open, or open with O_PATH; EINVAL when it is no eventfd.
 pub(crate) fn check_eventfd(fd: i32) -> Result<()> {
     if file::status_flags(fd)? & libc::O_PATH != 0 {
@@ -185,6 +236,8 @@ fn looks_like_eventfd(fd: i32) -> bool {
 type Memory = [AtomicU64; 64];
 static NOWAIT: Memory = [const { AtomicU64::new(0) }; 64];
 static ITERATOR: Memory = [const { AtomicU64::new(0) }; 64];
+static DONTCACHE: Memory = [const { AtomicU64::new(0) }; 64];
+static POLL: Memory = [const { AtomicU64::new(0) }; 64];
 static PSEUDO_FS: Memory = [const { AtomicU64::new(0) }; 64];
 
 fn remembered(memory: &Memory, key: u64, probe: impl FnOnce() -> bool) -> bool {

@@ -1,31 +1,135 @@
-//! Linux native AIO in user space.
+//! Completion-based file I/O: Linux's native AIO (`io_setup` … `io_destroy`) in user space, and a safe API over it.
 //!
-//! `io_setup`, `io_submit`, `io_getevents`, `io_pgetevents`, `io_cancel` and `io_destroy` as the kernel defines
-//! them, over io_uring, worker threads, or the caller's own thread. The front ends (`libuaio_preload.so`,
-//! `libaio.so.1`) are thin layers over [`entry`].
+//! # What completion I/O is
+//! With `read(2)` a thread asks and waits. With *readiness* (`epoll`) it waits until asking would not wait, which
+//! files never say. With *completion* it hands over a request together with the buffer, goes on, and is told when the
+//! request has ended. Until then the buffer belongs to the request: that is what makes completion I/O fast, and
+//! what makes it easy to get wrong. Here the compiler keeps track of it:
+//!
+//! * an operation **owns** its buffer, and the completion gives it back;
+//! * dropping a [`Context`] is `io_destroy`: it refuses, cancels, **waits**, and releases, so no buffer is freed while anything
+//!   can still touch it; where it cannot be sure, it leaks;
+//! * [`Context::scope`] waits too, and that makes borrowed buffers sound.
+//!
+//! ```
+//! use uaio::{Context, Operation};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let file = std::fs::File::open("/proc/self/exe")?;
+//! let context = Context::new(32)?;
+//! let ticket = context.submit(Operation::read(&file, vec![0; 4096], 0))?;
+//! // … something else …
+//! let (bytes, buffer) = ticket.wait().ok()?;
+//! assert_eq!((bytes, &buffer[..4]), (4096, &b"\x7fELF"[..]));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Which type when
+//! | you have | use | it costs |
+//! |---|---|---|
+//! | one thing to wait for | [`Ticket::wait`], [`Ticket::wait_timeout`] | one `io_getevents` for all that has come meanwhile |
+//! | many, in any order | [`Completions`], an iterator | the same; no search, no allocation |
+//! | a batch | [`Context::submit_all`] | one `io_submit`, three allocations in all |
+//! | borrowed buffers | [`Context::scope`] | one allocation more when the scope is the first; blocks at its end |
+//! | tasks, any executor | `ticket.await`, `Completions` as a `Stream` | a small thread of the context's while tasks wait |
+//! | tasks on tokio | `uaio::tokio::drive` (feature `tokio`) | an eventfd, no thread |
+//! | an event loop of your own | [`Builder::eventfd`], [`Context::dispatch`] | an eventfd write for each completion |
+//! | `O_DIRECT` | [`AlignedBuf`], or [`BufferPool`] | with the pool an operation allocates nothing |
+//! | the raw calls | [`sys`] | nothing, and all the care is yours |
+//!
+//! An operation costs an uncontended lock at submit and one more when it is taken, and no allocation unless its buffer
+//! type is larger than 6 words (one then) or it has more than 8 pieces (one then; the room is kept). A context allocates about 400
+//! bytes for each operation that it can have, once.
+//!
+//! # What is executed where
+//! As with the kernel's AIO, `submit` itself performs what would not wait (reads from the page cache), and buffered,
+//! extending and synchronous writes; so an accepted write to a file survives the process's end. What would wait goes to a
+//! library thread: with io_uring, or, where that is forbidden, to worker threads. [`Builder::engine`] forces one,
+//! `UAIO_ENGINE` does for contexts that do not. Threads are started when first needed and end when idle.
+//!
+//! # Threads, forks, forgetting
+//! Everything is `Send` and `Sync` as far as its buffers are. One rule for completions: **whoever waits reaps**, and tells the others;
+//! a context nobody waits for is reaped when it runs out of room. In a forked child the parent's contexts are inert
+//! ([`Errno::EINVAL`]), and contexts of its own work. `mem::forget` of anything is sound.
+//!
+//! # Why there is no borrowed async
+//! A future can be forgotten at any `.await`, and its borrows end then, without a destructor that could wait. The operation would
+//! still write into the buffer. A scope's frame cannot be forgotten: only it can lend to an operation.
+//!
+//! # Features
+//! `stream` (default): [`Completions`] is a `futures_core::Stream`. `tokio`: `uaio::tokio::drive`.
+//!
+//! Linux only, kernel 5.11 or later; Rust 1.95 or later. No C compiler, no build script.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("uaio implements Linux AIO and needs Linux system calls");
 
+#[cfg(target_os = "linux")]
+#[doc(hidden)]
 pub mod abi;
+#[cfg(target_os = "linux")]
+mod api;
+#[cfg(target_os = "linux")]
 mod config;
+#[cfg(target_os = "linux")]
 mod context;
+#[cfg(target_os = "linux")]
 mod counters;
+#[cfg(target_os = "linux")]
 mod engine;
+#[cfg(target_os = "linux")]
+#[doc(hidden)]
 pub mod entry;
+#[cfg(target_os = "linux")]
 pub mod errno;
+#[cfg(target_os = "linux")]
 mod facts;
+#[cfg(target_os = "linux")]
+#[doc(hidden)]
 pub mod fault;
+#[cfg(target_os = "linux")]
 mod files;
+#[cfg(target_os = "linux")]
 mod inbox;
+#[cfg(target_os = "linux")]
 mod os;
+#[cfg(target_os = "linux")]
 mod process;
+#[cfg(target_os = "linux")]
 mod request;
+#[cfg(target_os = "linux")]
 mod ring;
+#[cfg(target_os = "linux")]
 mod service;
+#[cfg(target_os = "linux")]
 mod slot;
+#[cfg(target_os = "linux")]
+#[doc(hidden)]
 pub mod stats;
+#[cfg(target_os = "linux")]
 mod submit;
+#[cfg(target_os = "linux")]
+pub mod sys;
+#[cfg(target_os = "linux")]
 mod table;
+#[cfg(target_os = "linux")]
 mod timers;
+#[cfg(target_os = "linux")]
 mod wait;
+
+#[cfg(all(target_os = "linux", feature = "tokio"))]
+pub use api::tokio;
+#[cfg(target_os = "linux")]
+pub use api::{
+    AlignedBuf, Batch, BufferPool, Builder, Cancel, Closing, Completion, Completions, Context, Ended, Engine,
+    IoBuf, IoBufMut, IoFile, Operation, PoolBuf, Priority, Readiness, Rejected, RwFlags, Scope, ScopedTicket,
+    Ticket,
+};
+#[cfg(target_os = "linux")]
+pub use errno::Errno;
+
+/// The README's examples are run as tests.
+#[cfg(all(doctest, target_os = "linux"))]
+#[doc = include_str!("../README.md")]
+struct ReadMe;

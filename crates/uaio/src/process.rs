@@ -7,6 +7,7 @@
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, Ordering};
 
 use crate::config::{self, Choice, Config};
+use crate::context::Context;
 use crate::counters;
 use crate::engine::scripted::Scripted;
 use crate::errno::{Errno, Result};
@@ -24,6 +25,8 @@ pub(crate) struct Process {
     pub(crate) script: Option<Scripted>,
     pub(crate) table: Table,
     pub(crate) service: Service,
+    /// The other kind of library thread, for contexts of the Rust API that name their engine.
+    other: Service,
     timers: timers::Timers,
 }
 
@@ -127,12 +130,14 @@ fn make() -> Result<*mut Process> {
     };
     let place: *mut Process = mem::map_private(size_of::<Process>())?.cast();
     let (table, service, timers) = (Table::default(), Service::default(), timers::Timers::default());
+    let other = Service::default();
     // SAFETY: the mapping has room for a state and nobody else knows it.
-    unsafe { place.write(Process { config, script, table, service, timers }) };
+    unsafe { place.write(Process { config, script, table, service, other, timers }) };
     // SAFETY: written a line above.
     let process = unsafe { &*place };
     process.table.open(&config, thread::possible_cpus())?;
     process.service.configure(&config, thread::pid());
+    process.other.configure_as_other(&process.service);
     Ok(place)
 }
 
@@ -146,6 +151,17 @@ impl Process {
             Choice::Off => 255,
         };
         counters::open(&self.config, thread::pid(), asked);
+    }
+
+    /// The library threads of `context`.
+    pub(crate) fn service_of(&self, context: &Context) -> &Service {
+        let fits = |service: &Service| !context.has_wish() || context.wants(service.forced_kind());
+        if fits(&self.service) || !fits(&self.other) { &self.service } else { &self.other }
+    }
+
+    /// All library threads.
+    pub(crate) fn services(&self) -> [&Service; 2] {
+        [&self.service, &self.other]
     }
 
     /// ENOSYS when an engine is forced that this place does not have.

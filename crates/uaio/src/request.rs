@@ -208,7 +208,12 @@ impl Request {
             return Err(Errno::EINVAL);
         }
         let mut total = 0u64;
+        // An array of one is taken like a plain buffer: cut first, then judged.
+        let alone = self.count == 1;
         for piece in self.iovec_mut() {
+            if alone {
+                piece.len = (piece.len as u64).min(MAX_RW_COUNT) as usize;
+            }
             check_range(piece.base as u64, piece.len as u64)?;
             piece.len = (piece.len as u64).min(MAX_RW_COUNT - total) as usize;
             total += piece.len as u64;
@@ -356,15 +361,13 @@ fn check_rw_flags(flags: u32, write: bool, facts: &Facts) -> Result<()> {
     if flags & RWF_APPEND != 0 && flags & RWF_NOAPPEND != 0 {
         return Err(Errno::EINVAL);
     }
-    let has_cache = matches!(facts.kind, Kind::Regular | Kind::Block);
-    if flags & RWF_NOWAIT != 0 && has_cache && !facts.nowait() {
+    if flags & RWF_NOWAIT != 0 && !facts.takes_nowait() {
         return Err(Errno::EOPNOTSUPP);
     }
-    // Untorn writes exist for O_DIRECT only.
-    if flags & RWF_ATOMIC != 0 && !(write && has_cache && facts.direct()) {
+    if flags & RWF_ATOMIC != 0 && !(write && facts.takes_atomic()) {
         return Err(Errno::EOPNOTSUPP);
     }
-    if flags & RWF_DONTCACHE != 0 && !has_cache {
+    if flags & RWF_DONTCACHE != 0 && !facts.takes_dontcache() {
         return Err(Errno::EOPNOTSUPP);
     }
     Ok(())

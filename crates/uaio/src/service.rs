@@ -75,6 +75,8 @@ pub(crate) struct Service {
     pid: AtomicI32,
     /// 1: only worker threads are wanted.
     threads_only: AtomicU32,
+    /// 1: it wakes no sleepers of io_pgetevents, whose timers only one descriptor table can have.
+    timerless: AtomicU32,
     /// 1: O_DIRECT writes are not waited for.
     careless: AtomicU32,
 }
@@ -101,6 +103,24 @@ impl Service {
         let threads_only = [EngineId::Threads, EngineId::Scripted].map(Choice::Forced).contains(&config.choice);
         self.threads_only.store(u32::from(threads_only), Ordering::Relaxed);
         self.careless.store(u32::from(config.writes == Writes::Async), Ordering::Relaxed);
+    }
+
+    /// As `first`, but of the other kind.
+    pub(crate) fn configure_as_other(&self, first: &Service) {
+        self.sender.store(-1, Ordering::Relaxed);
+        self.pid.store(first.pid.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.threads_only.store(1 - first.threads_only.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.careless.store(first.careless.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.timerless.store(1, Ordering::Relaxed);
+    }
+
+    /// Which engine it has, or tries to have first.
+    pub(crate) fn forced_kind(&self) -> EngineId {
+        if self.threads_only.load(Ordering::Relaxed) == 0 { EngineId::Uring } else { EngineId::Threads }
+    }
+
+    fn has_timers(&self) -> bool {
+        self.timerless.load(Ordering::Relaxed) == 0
     }
 
     /// Makes sure that the thread runs. None: it cannot be had, and the caller must do without.
@@ -149,6 +169,9 @@ impl Service {
     /// Makes the timers of sleepers known to the library threads, before any request that they could have to
     /// be woken for.
     fn introduce_all(&self) {
+        if !self.has_timers() {
+            return;
+        }
         for (index, fd) in timers::to_introduce() {
             let _ = self.send(&[word::timer(index)], &[fd]);
         }
@@ -469,7 +492,9 @@ extern "C" fn body(argument: *mut libc::c_void) -> *mut libc::c_void {
     // SAFETY: `start` passes its own address; a service is never unmapped.
     let service: &'static Service = unsafe { &*argument.cast_const().cast() };
     let _ = service.run();
-    timers::library_gone();
+    if service.has_timers() {
+        timers::library_gone();
+    }
     service.set_state(DOWN);
     core::ptr::null_mut()
 }

@@ -9,11 +9,14 @@ use crate::engine::scripted::Scripted;
 use crate::engine::{Batch, Engine, inline};
 use crate::errno::{Errno, Result};
 use crate::facts::{self, Facts, Kind};
-use crate::os::probe;
+use crate::os::probe::Pages;
 use crate::process::Process;
 use crate::request::{Op, Request, check_shape};
-use crate::service::Hold;
+use crate::service::{Hold, Service};
 use crate::stats::EngineId;
+
+/// Where an iocb has its key.
+const KEY: usize = core::mem::offset_of!(Iocb, key);
 
 /// What must happen to a checked request.
 #[derive(Clone, Copy)]
@@ -27,6 +30,7 @@ enum Fate {
 /// One io_submit.
 pub(crate) struct Submission {
     process: &'static Process,
+    service: &'static Service,
     context: &'static Context,
     batch: Batch,
     /// The library thread is needed until the batch is sent.
@@ -35,11 +39,23 @@ pub(crate) struct Submission {
     facts: Option<Facts>,
     /// The last descriptor that was found to be an eventfd.
     eventfd: Option<i32>,
+    /// Of the program's memory.
+    pages: Pages,
 }
 
 impl Submission {
     pub(crate) fn new(process: &'static Process, context: &'static Context) -> Submission {
-        Submission { process, context, batch: Batch::new(), hold: None, facts: None, eventfd: None }
+        let service = process.service_of(context);
+        Submission {
+            process,
+            service,
+            context,
+            batch: Batch::new(),
+            hold: None,
+            facts: None,
+            eventfd: None,
+            pages: Pages::new(),
+        }
     }
 
     /// Submits up to `nr` requests; returns how many were accepted, or why the first was not.
@@ -69,17 +85,19 @@ impl Submission {
 
     fn send(&mut self) {
         if !self.batch.is_empty() {
-            (&self.process.service).submit(&mut self.batch);
+            (&self.service).submit(&mut self.batch);
         }
     }
 
     /// # Safety
     /// As `run`.
     unsafe fn one(&mut self, pointer: usize) -> Result<()> {
-        // SAFETY: `copy_in` reads only what it found readable.
-        let address: usize = unsafe { copy_in(pointer) }?;
+        // SAFETY: any bytes are an address, and `copy_in` reads only what it found readable.
+        let address: usize = unsafe { self.copy_in(pointer) }?;
+        // An iocb whose key can be written can mostly be read: one look for both. If not, the next one tells.
+        self.pages.writable(address.wrapping_add(KEY), 4);
         // SAFETY: as above.
-        let iocb: Iocb = unsafe { copy_in(address) }?;
+        let iocb: Iocb = unsafe { self.copy_in(address) }?;
         check_shape(&iocb)?;
         self.context.reserve()?;
         // SAFETY: the caller's promise.
@@ -93,7 +111,7 @@ impl Submission {
         if iocb.flags & IOCB_FLAG_RESFD != 0 {
             self.check_resfd(iocb.resfd as i32)?;
         }
-        clear_key(address)?;
+        self.clear_key(address)?;
         let mut request = Request::check(iocb, address, &facts)?;
         request.started_ns = counters::clock_ns();
         let decided = match &self.process.script {
@@ -133,8 +151,30 @@ impl Submission {
         match fate {
             _ if self.process.script.is_some() => EngineId::Scripted,
             Fate::Ended(_) => EngineId::Inline,
-            Fate::Waits => (&self.process.service).id(),
+            Fate::Waits => (&self.service).id(),
         }
+    }
+
+    /// Copies a value from the program's memory. EFAULT.
+    ///
+    /// # Safety
+    /// Any bytes are a valid `T`.
+    unsafe fn copy_in<T>(&mut self, address: usize) -> Result<T> {
+        if !self.pages.readable(address, size_of::<T>()) {
+            return Err(Errno::EFAULT);
+        }
+        // SAFETY: readable a moment ago; any bytes are valid, by the caller's promise.
+        Ok(unsafe { (address as *const T).read_unaligned() })
+    }
+
+    /// Stores 0 to `aio_key`, as io_cancel demands it. EFAULT: the iocb cannot be written.
+    fn clear_key(&mut self, address: usize) -> Result<()> {
+        if !self.pages.writable(address + KEY, 4) {
+            return Err(Errno::EFAULT);
+        }
+        // SAFETY: writable a moment ago.
+        unsafe { ((address + KEY) as *mut u32).write_unaligned(0) };
+        Ok(())
     }
 
     fn facts(&mut self, fd: i32) -> Result<Facts> {
@@ -197,11 +237,13 @@ impl Submission {
     }
 
     fn have_engine(&mut self) -> bool {
-        if self.process.config.choice == Choice::Forced(EngineId::Inline) {
+        let by_default =
+            self.process.config.choice == Choice::Forced(EngineId::Inline) && !self.context.has_wish();
+        if by_default || self.context.wants(EngineId::Inline) {
             return false;
         }
         if self.hold.is_none() {
-            self.hold = self.process.service.hold();
+            self.hold = self.service.hold();
         }
         self.hold.is_some()
     }
@@ -209,11 +251,11 @@ impl Submission {
     fn poll(&mut self, request: &Request, facts: &Facts) -> Result<Fate> {
         match inline::attempt(request, request.fd, 0) {
             Ok(ready) => Ok(Fate::Ended(ready as i64)),
-            Err(Errno::EAGAIN) if facts.polls_two_queues() => Err(Errno::EINVAL),
+            Err(Errno::EAGAIN) if !facts.has_one_queue() => Err(Errno::EINVAL),
             Err(Errno::EAGAIN) => {
                 // Nobody can poll inside io_submit: without a thread, or room for its files, there is no room for the request.
                 if self.hold.is_none() {
-                    self.hold = self.process.service.hold();
+                    self.hold = self.service.hold();
                 }
                 let possible = self.hold.is_some() && self.keep_room();
                 possible.then_some(Fate::Waits).ok_or(Errno::EAGAIN)
@@ -244,7 +286,7 @@ impl Submission {
         if request.rw_flags & RWF_NOWAIT != 0 {
             return run_flagged(request);
         }
-        if facts.non_blocking() {
+        if facts.non_blocking() || facts.never_waits() {
             return Ok(Fate::Ended(run_once(request)));
         }
         match inline::attempt_now(request, request.fd) {
@@ -325,27 +367,4 @@ fn run_flagged(request: &Request) -> Result<Fate> {
         Err(Errno::EOPNOTSUPP) => Err(Errno::EOPNOTSUPP),
         done => Ok(Fate::Ended(request.result(done))),
     }
-}
-
-/// Copies a value from the program's memory. EFAULT.
-///
-/// # Safety
-/// Any bytes are a valid `T`.
-unsafe fn copy_in<T>(address: usize) -> Result<T> {
-    if !probe::readable(address, size_of::<T>()) {
-        return Err(Errno::EFAULT);
-    }
-    // SAFETY: readable a moment ago; any bytes are valid, by the caller's promise.
-    Ok(unsafe { (address as *const T).read_unaligned() })
-}
-
-/// Stores 0 to `aio_key`, as io_cancel demands it. EFAULT: the iocb cannot be written.
-fn clear_key(address: usize) -> Result<()> {
-    let key = address + core::mem::offset_of!(Iocb, key);
-    if !probe::writable(key, 4) {
-        return Err(Errno::EFAULT);
-    }
-    // SAFETY: writable a moment ago.
-    unsafe { (key as *mut u32).write_unaligned(0) };
-    Ok(())
 }

@@ -171,3 +171,20 @@ fn a_long_write_to_a_pipe_is_written_whole() {
         destroy(ctx);
     });
 }
+
+#[test]
+fn a_poll_can_be_cancelled_while_it_is_on_its_way() {
+    on_every_engine("a_poll_can_be_cancelled_while_it_is_on_its_way", || {
+        let ctx = setup(8);
+        let (r, _w) = pipe();
+        for round in 0..3000u32 {
+            let mut iocbs = [poll_in(r, 1)];
+            assert_eq!(submit(ctx, &mut iocbs), 1);
+            (0..round % 64).for_each(|_| std::hint::spin_loop());
+            let cancelled = unsafe { io_cancel(ctx, &mut iocbs[0], core::ptr::null_mut()) };
+            assert_eq!(cancelled, -115, "round {round}");
+            assert_eq!(reap(ctx, 1)[0].res, 0);
+        }
+        destroy(ctx);
+    });
+}

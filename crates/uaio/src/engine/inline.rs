@@ -37,6 +37,9 @@ impl Engine for Inline {
 
 /// One transfer, or fsync, of what is left of `request`, on descriptor `fd`, with further RWF flags.
 pub(crate) fn attempt(request: &Request, fd: i32, flags: u32) -> Result<usize> {
+    if request.stream && request.want == 0 && matches!(request.op, Op::Read | Op::Write) {
+        return transfer_nothing(request, fd);
+    }
     let (iov, flags) = (request.iovec(), request.rw_flags | flags);
     let call = match request.op {
         Op::Read => file::readv,
@@ -46,7 +49,7 @@ pub(crate) fn attempt(request: &Request, fd: i32, flags: u32) -> Result<usize> {
     };
     // SAFETY: the pieces are the program's, given for this transfer.
     let done = unsafe { call(fd, iov.as_ptr(), iov.len(), request.offset, flags) };
-    if done != Err(Errno::ESPIPE) || (file::stat(fd).is_ok_and(|st| is_socket(&st)) && request.offset != 0) {
+    if done != Err(Errno::ESPIPE) || (request.offset != 0 && is_socket(fd)) {
         return done;
     }
     // A file without positions: pipes and terminals ignore the offset, and sockets take only 0.
@@ -54,8 +57,15 @@ pub(crate) fn attempt(request: &Request, fd: i32, flags: u32) -> Result<usize> {
     unsafe { call(fd, iov.as_ptr(), iov.len(), -1, flags) }
 }
 
-fn is_socket(st: &libc::stat) -> bool {
-    st.st_mode & libc::S_IFMT == libc::S_IFSOCK
+fn is_socket(fd: i32) -> bool {
+    file::stat(fd).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFSOCK)
+}
+
+fn transfer_nothing(request: &Request, fd: i32) -> Result<usize> {
+    if request.offset > 0 && is_socket(fd) {
+        return Err(Errno::ESPIPE);
+    }
+    file::transfer_nothing(fd, request.op == Op::Write)
 }
 
 /// One look. EAGAIN: not ready. What is ready is a positive number.

@@ -59,6 +59,8 @@ struct Uring {
     again: VecDeque<&'static Slot>,
     /// Connections whose next message waits for room in the descriptor table.
     stalled: Vec<i32>,
+    /// The files of the message that is being dealt with.
+    handles: Vec<Handle>,
     /// Room for a message, while none is being read.
     message: Option<Box<Message>>,
 }
@@ -73,6 +75,7 @@ pub(crate) fn run(ring: IoUring, inbox: Inbox) {
         to_release: Vec::new(),
         again: VecDeque::new(),
         stalled: Vec::new(),
+        handles: Vec::new(),
         message: None,
     };
     engine.watch(engine.inbox.listener);
@@ -132,11 +135,12 @@ impl Uring {
             self.submit();
             self.reap();
         }
-        let done = core::mem::take(&mut self.to_release);
-        let count = done.len();
-        done.into_iter().for_each(|handle| self.release(handle));
+        let count = self.to_release.len();
+        while let Some(handle) = self.to_release.pop() {
+            self.release(handle);
+        }
         self.inbox.settled(count);
-        for slot in core::mem::take(&mut self.awaited) {
+        for slot in self.awaited.drain(..) {
             slot.link.fetch_and(!AWAITED, Ordering::Relaxed);
             slot.shift_state(State::Sent, State::Taken);
             futex::wake_all(slot.futex());
@@ -201,7 +205,10 @@ impl Uring {
     }
 
     fn start_all(&mut self, message: &Message) {
-        let handles: Vec<Handle> = message.files().iter().map(|fd| self.files.add(*fd)).collect();
+        // One list for all messages: a request allocates nothing here.
+        let mut handles = core::mem::take(&mut self.handles);
+        handles.clear();
+        handles.extend(message.files().iter().map(|fd| self.files.add(*fd)));
         for order in message.orders() {
             match order {
                 Order::Request(slot) => self.start(slot, &handles),
@@ -219,7 +226,8 @@ impl Uring {
                 }
             }
         }
-        self.to_release.extend(handles);
+        self.to_release.extend_from_slice(&handles);
+        self.handles = handles;
     }
 
     fn start(&mut self, slot: &'static Slot, handles: &[Handle]) {

@@ -1,5 +1,7 @@
 //! Files: what they are, and I/O on them.
 
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
 use crate::abi::Iovec;
 use crate::errno::{Errno, Result};
 use crate::os::raw::sys;
@@ -51,6 +53,13 @@ pub(crate) unsafe fn writev(fd: i32, iov: *const Iovec, count: usize, offset: i6
     unsafe { sys!(SYS_pwritev2, fd, iov, count, offset, 0, flags) }
 }
 
+/// `read` or `write` of 0 bytes. Unlike `preadv2` and `pwritev2` these ask the file, as AIO does: a socket may be
+/// broken, an eventfd refuses it.
+pub(crate) fn transfer_nothing(fd: i32, write: bool) -> Result<usize> {
+    // SAFETY: no bytes.
+    unsafe { if write { sys!(SYS_write, fd, 0, 0) } else { sys!(SYS_read, fd, 0, 0) } }
+}
+
 /// `fsync`, or `fdatasync` when `data_only`.
 pub(crate) fn sync(fd: i32, data_only: bool) -> Result<usize> {
     // SAFETY: reads no memory.
@@ -85,6 +94,21 @@ pub(crate) fn sleep_masked(fd: i32, timeout: Option<crate::abi::Timespec>, mask:
     if p.revents & libc::POLLNVAL != 0 { Err(Errno::EBADF) } else { Ok(ready > 0) }
 }
 
+/// A new eventfd, non-blocking and close-on-exec. EMFILE, ENFILE, ENOMEM.
+pub(crate) fn eventfd() -> Result<OwnedFd> {
+    // SAFETY: reads no memory.
+    let fd = unsafe { sys!(SYS_eventfd2, 0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) }?;
+    // SAFETY: made a line above, and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Sets an eventfd back to 0.
+pub(crate) fn eventfd_reset(eventfd: &OwnedFd) {
+    let mut count = 0u64;
+    // SAFETY: writes 8 bytes to `count`. EAGAIN: it was 0.
+    let _ = unsafe { sys!(SYS_read, eventfd.as_raw_fd(), &raw mut count, 8) };
+}
+
 /// Adds `count` to an eventfd. The caller has made sure that it is one.
 pub(crate) fn eventfd_add(fd: i32, count: u64) {
     // A full counter of a blocking eventfd would make us wait; the kernel lets it saturate.
@@ -96,23 +120,21 @@ pub(crate) fn eventfd_add(fd: i32, count: u64) {
     let _ = unsafe { sys!(SYS_write, fd, &raw const count, 8) };
 }
 
-/// A new eventfd of ours, non-blocking.
-pub(crate) fn eventfd() -> Result<i32> {
-    // SAFETY: reads no memory.
-    unsafe { sys!(SYS_eventfd2, 0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }.map(|fd| fd as i32)
-}
-
-/// Sets an eventfd of ours to 0.
-pub(crate) fn eventfd_clear(fd: i32) {
-    let mut count = 0u64;
-    // SAFETY: 8 bytes of ours.
-    let _ = unsafe { sys!(SYS_read, fd, &raw mut count, 8) };
-}
-
 /// Appends to a file of ours that was opened for it.
 pub(crate) fn append(fd: i32, bytes: &[u8]) {
     // SAFETY: the buffer is valid for its length.
     let _ = unsafe { sys!(SYS_write, fd, bytes.as_ptr(), bytes.len()) };
+}
+
+/// The largest write that is not torn, bytes; 0: none is.
+pub(crate) fn atomic_write_unit(fd: i32) -> Result<u32> {
+    const STATX_WRITE_ATOMIC: u32 = 0x1_0000;
+    // `struct statx` is 256 bytes; stx_atomic_write_unit_max is at 172.
+    let mut answer = [0u32; 64];
+    let path = c"".as_ptr();
+    // SAFETY: an empty path, and room for the whole structure.
+    unsafe { sys!(SYS_statx, fd, path, libc::AT_EMPTY_PATH, STATX_WRITE_ATOMIC, answer.as_mut_ptr()) }?;
+    Ok(answer[172 / 4])
 }
 
 /// Closes a descriptor of ours.

@@ -9,30 +9,76 @@ const PAGE: usize = 4096;
 
 /// Whether `len` bytes at `addr` can be read.
 pub(crate) fn readable(addr: usize, len: usize) -> bool {
-    each_page(addr, len, 1, readable_word)
+    each_page(addr, len, readable_word)
 }
 
 /// Whether `len` bytes at `addr` can be written (and read). Leaves them as they are.
 pub(crate) fn writable(addr: usize, len: usize) -> bool {
-    each_page(addr, len, 4, writable_word)
+    each_page(addr, len, writable_word)
 }
 
-/// Calls `probe` with an address in each page of the range; `width` bytes from it stay in the range
-/// where the range is that long.
-fn each_page(addr: usize, len: usize, width: usize, probe: fn(usize) -> bool) -> bool {
+/// Pages that were found good a moment ago: the iocbs of one io_submit mostly lie side by side.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    readable: usize,
+    /// Readable too.
+    writable: usize,
+}
+
+impl Pages {
+    /// None is known.
+    pub(crate) fn new() -> Pages {
+        Pages { readable: usize::MAX, writable: usize::MAX }
+    }
+
+    /// As [`readable`].
+    pub(crate) fn readable(&mut self, addr: usize, len: usize) -> bool {
+        let page = only_page(addr, len);
+        if page.is_some_and(|page| page == self.readable || page == self.writable) {
+            return true;
+        }
+        let good = readable(addr, len);
+        if let Some(page) = page.filter(|_| good) {
+            self.readable = page;
+        }
+        good
+    }
+
+    /// As [`writable`].
+    pub(crate) fn writable(&mut self, addr: usize, len: usize) -> bool {
+        let page = only_page(addr, len);
+        if page == Some(self.writable) {
+            return true;
+        }
+        let good = writable(addr, len);
+        if let Some(page) = page.filter(|_| good) {
+            self.writable = page;
+        }
+        good
+    }
+}
+
+/// The page that the whole range lies in, if it lies in one.
+fn only_page(addr: usize, len: usize) -> Option<usize> {
+    let last = addr.checked_add(len.saturating_sub(1))?;
+    (addr / PAGE == last / PAGE).then_some(addr / PAGE)
+}
+
+/// Calls `probe` with an aligned word in each page of the range. It may lie beside the range, but in the same
+/// page: so also 4 bytes just before a hole can be probed.
+fn each_page(addr: usize, len: usize, probe: fn(usize) -> bool) -> bool {
     if len == 0 {
         return true;
     }
     let Some(end) = addr.checked_add(len) else { return false };
-    let last = end.saturating_sub(width).max(addr);
     let mut at = addr;
     loop {
-        if !probe(at.min(last)) {
+        if !probe(at & !7) {
             return false;
         }
         at = (at / PAGE + 1) * PAGE;
         if at >= end {
-            return last / PAGE == (end - 1) / PAGE || probe(last);
+            return true;
         }
     }
 }
@@ -49,17 +95,16 @@ fn readable_word(addr: usize) -> bool {
     ret == Err(crate::errno::Errno::EINVAL)
 }
 
-/// The aligned 4 bytes at or after `addr`, by an atomic "add 0" of the kernel.
+/// The 4 bytes at `addr`, which is aligned, by an atomic "add 0" of the kernel.
 fn writable_word(addr: usize) -> bool {
     if in_own_frame(addr, 4) {
         return true;
     }
     const ADD_ZERO_NEVER_WAKE: usize = (1 << 28) | (2 << 24);
     let own = 0u32;
-    let word = (addr + 3) & !3;
     let op = libc::FUTEX_WAKE_OP | libc::FUTEX_PRIVATE_FLAG;
     // SAFETY: wakes nobody at `own`; adds 0 to the word at `addr`, or fails with EFAULT.
-    unsafe { sys!(SYS_futex, &raw const own, op, 0, 0, word, ADD_ZERO_NEVER_WAKE) }.is_ok()
+    unsafe { sys!(SYS_futex, &raw const own, op, 0, 0, addr, ADD_ZERO_NEVER_WAKE) }.is_ok()
 }
 
 /// Whether the bytes lie in the page that this very function's frame lies in.

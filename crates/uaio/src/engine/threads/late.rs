@@ -1,46 +1,40 @@
 //! Completions whose events the script holds back.
 
-use std::sync::{Mutex, atomic::AtomicI32, atomic::Ordering};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Mutex, OnceLock};
 
 use super::lock;
 use crate::os::{file, time};
 use crate::slot::Slot;
 
 /// The list. It has a descriptor of its own only with the engine `scripted`.
+#[derive(Default)]
 pub(super) struct Late {
     /// When it is due, CLOCK_MONOTONIC in nanoseconds.
     list: Mutex<Vec<(u64, &'static Slot)>>,
-    /// An eventfd that wakes the poller, or -1.
-    bell: AtomicI32,
-}
-
-impl Default for Late {
-    fn default() -> Late {
-        Late { list: Mutex::default(), bell: AtomicI32::new(-1) }
-    }
+    /// An eventfd that wakes the poller.
+    bell: OnceLock<OwnedFd>,
 }
 
 impl Late {
     /// The descriptor by which workers wake the poller.
     pub(super) fn bell(&self) -> Option<i32> {
         crate::process::get()?.script.as_ref()?;
-        let fd = file::eventfd().ok()?;
-        self.bell.store(fd, Ordering::Relaxed);
-        Some(fd)
+        let eventfd = file::eventfd().ok()?;
+        Some(self.bell.get_or_init(|| eventfd).as_raw_fd())
     }
 
     /// The poller has heard it.
     pub(super) fn hush(&self) {
-        file::eventfd_clear(self.bell.load(Ordering::Relaxed));
+        self.bell.get().map(file::eventfd_reset);
     }
 
     /// Notes down a performed request whose event is due in `delay_us` microseconds.
     pub(super) fn add(&self, slot: &'static Slot, delay_us: u32) {
         let due = time::now_ns() + u64::from(delay_us) * 1000;
         lock(&self.list).push((due, slot));
-        let bell = self.bell.load(Ordering::Relaxed);
-        if bell >= 0 {
-            file::eventfd_add(bell, 1);
+        if let Some(bell) = self.bell.get() {
+            file::eventfd_add(bell.as_raw_fd(), 1);
         }
     }
 

@@ -34,6 +34,8 @@ pub(crate) struct Poller {
     /// Requests that wait for a file, by its handle. Each holds the file.
     waiting: HashMap<Handle, Vec<&'static Slot>>,
     stalled: Vec<i32>,
+    /// The files of the message that is being dealt with.
+    handles: Vec<Handle>,
     message: Option<Box<Message>>,
 }
 
@@ -45,7 +47,7 @@ pub(crate) fn open(inbox: Inbox) -> Result<Poller> {
     if let Some(bell) = pool.late.bell() {
         epoll.add(bell, libc::EPOLLIN as u32, BELL)?;
     }
-    Ok(Poller { pool, epoll, waiting: HashMap::new(), stalled: Vec::new(), message: None })
+    Ok(Poller { pool, epoll, waiting: HashMap::new(), stalled: Vec::new(), handles: Vec::new(), message: None })
 }
 
 /// The thread's loop.
@@ -104,7 +106,10 @@ impl Poller {
     }
 
     fn start_all(&mut self, message: &Message) {
-        let handles: Vec<Handle> = message.files().iter().map(|fd| lock(&self.pool.files).add(*fd)).collect();
+        // One list for all messages: a request allocates nothing here.
+        let mut handles = core::mem::take(&mut self.handles);
+        handles.clear();
+        handles.extend(message.files().iter().map(|fd| lock(&self.pool.files).add(*fd)));
         for order in message.orders() {
             match order {
                 Order::Request(slot) => self.start(slot, &handles),
@@ -122,9 +127,9 @@ impl Poller {
                 }
             }
         }
-        let count = handles.len();
-        handles.into_iter().for_each(|handle| self.pool.release(handle));
-        self.pool.inbox.settled(count);
+        handles.iter().for_each(|handle| self.pool.release(*handle));
+        self.pool.inbox.settled(handles.len());
+        self.handles = handles;
     }
 
     fn start(&mut self, slot: &'static Slot, handles: &[Handle]) {
