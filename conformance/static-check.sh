@@ -11,9 +11,14 @@ trap 'rm -rf "$root"' EXIT
 cp "$program" "$root/uaio-conformance"
 for target in kernel core core=inline core=threads; do
 	status=0
-	chroot "$root" /uaio-conformance --target $target --case 'cancel/*' --case 'lookup/*' || status=$?
+	# Cases that open no file.
+	chroot "$root" /uaio-conformance --target $target --case 'io_setup/*_is_einval*' --case 'cancel/*_key_*' \
+		--case 'cancel/*poll*_einprogress*' --case 'cancel/the_*' --case 'cancel/wakes_*' || status=$?
 	# A kernel without AIO leaves ours.
-	[ $status = 0 ] || [ $target = kernel ] && [ $status = 77 ] || exit 1
+	case $target$status in
+	*0 | kernel77) ;;
+	*) exit 1 ;;
+	esac
 done
 status=0
 chroot "$root" /uaio-conformance --target libaio=/libaio.so.1 || status=$?

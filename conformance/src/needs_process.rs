@@ -43,3 +43,17 @@ pub fn needs_process(name: &str) -> Option<&'static str> {
     let fits = |glob: &str| Pattern::new(glob).expect("the globs are constant").matches(name);
     NEEDS.iter().find(|(glob, _)| fits(glob)).map(|(_, why)| *why)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cases, self_test};
+
+    #[test]
+    fn every_glob_fits_a_case() {
+        let names: Vec<&str> = cases::all().iter().chain(&self_test::cases()).map(|case| case.name).collect();
+        let fits = |glob: &str| names.iter().any(|name| Pattern::new(glob).unwrap().matches(name));
+        let idle: Vec<&str> = NEEDS.iter().map(|(glob, _)| *glob).filter(|glob| !fits(glob)).collect();
+        assert!(idle.is_empty(), "{idle:?}");
+    }
+}

@@ -40,7 +40,9 @@ fn access() -> Vec<Case> {
         case!(Linux, "ring/read_only_takes_events_that_come_later", "spec 1.reap.9", |t| {
             let (r, w) = pipe(0);
             let ctx = t.setup(4);
-            assert_eq!(t.submit(ctx, &mut [poll(r, libc::POLLIN); 2]), 2);
+            // Named, so that `other` gets another address: io_cancel looks for that.
+            let mut both = [poll(r, libc::POLLIN); 2];
+            assert_eq!(t.submit(ctx, &mut both), 2);
             protect(ctx, PAGE, libc::PROT_READ);
             let mut other = poll(r, libc::POLLPRI);
             let list = [&raw mut other];

@@ -2,6 +2,7 @@
 
 use crate::context::{Call, Context};
 use crate::errno::{Errno, Result};
+use crate::os::lock::SignalsHeld;
 use crate::os::time::Deadline;
 use crate::os::{file, futex};
 use crate::service::Service;
@@ -40,6 +41,8 @@ pub(crate) fn collect(call: Call, wanted: &Wanted) -> Result<usize> {
     let mut got = 0;
     // Woken, but perhaps for a sleeper that needs fewer: what is there is taken only if it is enough.
     let mut woken = false;
+    // A sleep with a mask is many: a signal that comes between two of them must end the next.
+    let mut held = None;
     loop {
         // What was collected before the context went away counts.
         if call.is_none() {
@@ -55,6 +58,7 @@ pub(crate) fn collect(call: Call, wanted: &Wanted) -> Result<usize> {
         }
         let Some(deadline) = wanted.deadline.filter(|_| got < wanted.least) else { break };
         let enough = if woken { wanted.need(got) } else { 1 };
+        held = held.or_else(|| wanted.mask.map(|_| SignalsHeld::hold()));
         match sleep(context, wanted, got, enough, deadline, &mut call) {
             Ok(slept) => {
                 woken = slept;

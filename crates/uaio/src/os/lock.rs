@@ -171,6 +171,22 @@ pub(crate) fn block_signals() -> u64 {
     old
 }
 
+/// Holds the program's signals back in this thread until it is dropped.
+#[derive(Debug)]
+pub(crate) struct SignalsHeld(u64);
+
+impl SignalsHeld {
+    pub(crate) fn hold() -> SignalsHeld {
+        SignalsHeld(block_signals())
+    }
+}
+
+impl Drop for SignalsHeld {
+    fn drop(&mut self) {
+        restore_signals(self.0);
+    }
+}
+
 /// Puts a mask back.
 pub(crate) fn restore_signals(mask: u64) {
     if cfg!(miri) {
