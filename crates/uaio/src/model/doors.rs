@@ -305,7 +305,13 @@ impl Table {
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         let table = table::Table::default();
-        let config = Config { choice: Choice::Auto, writes: Writes::Safe, cancel_extended: false, max_nr: 1000, stats_dir: [0; _] };
+        let config = Config {
+            choice: Choice::Auto,
+            writes: Writes::Safe,
+            cancel_extended: false,
+            max_nr: 1000,
+            stats_dir: [0; _],
+        };
         table.open(&config, 1).unwrap();
         Table(table, Eternal::new())
     }
