@@ -92,3 +92,23 @@ fn of_two_destroyers_one_wins() {
         assert!(own != other.join().unwrap());
     });
 }
+
+/// A buffered write goes on when the reads before it have their events.
+#[test]
+fn a_write_waits_for_cold_reads() {
+    explore(2, || {
+        let context = Arc::new(Context::new(4, 3));
+        let engines: Vec<_> = [1, 2]
+            .map(|data| {
+                assert!(context.reserve());
+                let request = context.enslot_cold_read(data);
+                let context = context.clone();
+                thread::spawn(move || context.finish(request))
+            })
+            .into_iter()
+            .collect();
+        context.wait_for_cold_reads();
+        assert_eq!(context.in_ring(), 2);
+        engines.into_iter().for_each(|t| t.join().unwrap());
+    });
+}

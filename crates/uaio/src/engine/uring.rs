@@ -163,8 +163,18 @@ impl Uring {
             }
         }
         while let Some(slot) = self.again.pop_front() {
-            self.push_request(slot);
+            self.push_again(slot);
         }
+    }
+
+    /// A cancellation that came since the completion is ahead in the queue and finds nothing there to cancel.
+    fn push_again(&mut self, slot: &'static Slot) {
+        if slot.state() == State::Cancelled {
+            // SAFETY: the slot is with this engine.
+            let res = unsafe { slot.request() }.cancelled();
+            return self.finish(slot, res);
+        }
+        self.push_request(slot);
     }
 
     fn completed(&mut self, entry: &cqueue::Entry) {

@@ -7,7 +7,7 @@ use crate::errno::{Errno, Result};
 use crate::model::look;
 use crate::os::lock::{OwnerLock, QuietLock};
 use crate::os::time::Deadline;
-use crate::request;
+use crate::request::{self, Op};
 use crate::ring::ring_nr;
 use crate::service::Service;
 use crate::slot::{Slot, Slots};
@@ -201,6 +201,18 @@ impl Context {
     /// io_submit's second half, for an engine.
     pub fn enslot(&self, data: u64) -> Request {
         Request(self.0.get().enslot(request(data)))
+    }
+
+    /// As `enslot`, a buffered read that waits for the disk.
+    pub fn enslot_cold_read(&self, data: u64) -> Request {
+        let mut request = request(data);
+        (request.op, request.cold) = (Op::Read, true);
+        Request(self.0.get().enslot(request))
+    }
+
+    /// What a buffered write does first.
+    pub fn wait_for_cold_reads(&self) {
+        self.0.get().wait_for_cold_reads();
     }
 
     /// An engine ends a request.
