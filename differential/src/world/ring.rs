@@ -107,9 +107,19 @@ impl World {
         context.ring = if over { Ring::Replaced } else { Ring::Gone };
     }
 
+    /// Memory where no context has been: a dead one's number must not come to mean another.
+    fn new_place(&self, bytes: usize) -> usize {
+        loop {
+            let place = sys::map(bytes);
+            if !self.contexts.iter().any(|c| (place..place + bytes).contains(&c.id)) {
+                return place;
+            }
+        }
+    }
+
     fn move_ring(&mut self, n: usize) {
+        let place = self.new_place(self.contexts[n].ring_bytes);
         let context = &mut self.contexts[n];
-        let place = sys::map(context.ring_bytes);
         let answer = sys::remap(context.id, context.ring_bytes, place);
         let moved = answer == place as isize;
         if moved {
