@@ -31,7 +31,8 @@ impl Store {
     fn fill(&self) -> Result<()> {
         let mut tickets = Vec::new();
         for number in 0..RECORDS {
-            tickets.push((number, self.context.submit(Operation::write(&self.file, record(number), place(number)))?));
+            tickets
+                .push((number, self.context.submit(Operation::write(&self.file, record(number), place(number)))?));
         }
         for (number, ticket) in tickets {
             let (mut written, mut rest) = failed("write", ticket.wait().ok())?;

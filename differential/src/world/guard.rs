@@ -3,6 +3,8 @@
 use super::World;
 use super::context::Pending;
 
+const PAGE: i128 = 4096;
+
 /// Whether the common outcome depends on which of the two comes first. `earlier` may still be in flight.
 pub fn meet(earlier: &Pending, later: &Pending, same_context: bool) -> bool {
     share_buffers(earlier, later) || share_file(earlier, later, same_context)
@@ -27,7 +29,15 @@ fn share_file(earlier: &Pending, later: &Pending, same_context: bool) -> bool {
     if earlier.extends {
         return false;
     }
-    later.extends || (earlier.range.0 < later.range.1 && later.range.0 < earlier.range.1)
+    later.extends || overlap(earlier.range, later.range, earlier.direct != later.direct)
+}
+
+/// By pages where one goes through the page cache and the other past it: Linux says EIO to whom the page is not left.
+fn overlap(a: (i64, i64), b: (i64, i64), by_pages: bool) -> bool {
+    let unit = if by_pages { PAGE } else { 1 };
+    let whole = |(from, to): (i64, i64)| (i128::from(from) / unit, (i128::from(to) + unit - 1) / unit);
+    let (a, b) = (whole(a), whole(b));
+    a.0 < b.1 && b.0 < a.1
 }
 
 impl World {
