@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
+use std::thread::{ThreadId, current};
 use std::time::{Duration, Instant};
 
 use crate::aio::{Calls, Target};
@@ -13,6 +14,7 @@ use crate::failure::Failure;
 use crate::needs_process::needs_process;
 use crate::panics;
 use crate::runner::Outcome;
+use crate::suite::FAILED;
 use crate::trace::{Trace, noted};
 
 /// Where the running case says how it ended. Set: the cases run in this process.
@@ -35,7 +37,8 @@ impl Alone {
         let calls = noted(Calls::of(target)?);
         let trace = Trace::new();
         trace.use_here();
-        std::panic::set_hook(Box::new(|info| end(Outcome::Failed(Failure::panic(&panics::text(info))))));
+        let runner = current().id();
+        std::panic::set_hook(Box::new(move |info| panicked(runner, &panics::text(info))));
         DEADLY.into_iter().for_each(catch);
         Ok(Alone { calls, target: target.clone(), trace })
     }
@@ -47,7 +50,7 @@ impl Alone {
         }
         let verdict = expect();
         self.trace.clear();
-        let (body, run) = (case.body, Run { calls: self.calls, target: self.target.clone() });
+        let (body, run) = (case.body, Run::new(self.calls, &self.target));
         std::thread::spawn(move || {
             body(&run);
             tell(Outcome::Passed);
@@ -57,6 +60,15 @@ impl Alone {
             other => other,
         }
     }
+}
+
+/// A case has failed; a panic of the thread that runs them is the end.
+fn panicked(runner: ThreadId, text: &str) {
+    if current().id() == runner {
+        eprintln!("{text}");
+        std::process::exit(FAILED);
+    }
+    end(Outcome::Failed(Failure::panic(text)))
 }
 
 /// Whether the cases run in this process.

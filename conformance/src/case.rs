@@ -52,20 +52,27 @@ impl Case {
 pub struct Run {
     pub calls: Calls,
     pub target: Target,
+    ours: bool,
 }
 
 /// Exit status of a case that does not apply, after printing why.
 pub const NOT_APPLICABLE: i32 = 77;
 
 impl Run {
-    /// Whether uaio is tried, in whatever way.
-    pub fn is_ours(&self) -> bool {
-        match &self.target {
+    /// Of `target`, whose calls are `calls`. Looks now whose it is: a case may be out of memory later.
+    pub fn new(calls: Calls, target: &Target) -> Run {
+        let ours = match target {
             Target::Kernel => false,
             Target::Core(engine) => engine != "off",
             Target::Syscall => std::env::var("LD_PRELOAD").is_ok_and(|all| all.contains("libuaio_preload")),
             Target::Libaio(path) => is_our_libaio(path),
-        }
+        };
+        Run { calls, target: target.clone(), ours }
+    }
+
+    /// Whether uaio is tried, in whatever way.
+    pub fn is_ours(&self) -> bool {
+        self.ours
     }
 
     /// The engine, when uaio is tried.

@@ -102,7 +102,7 @@ fn in_child(case: &Case, target: &Target, trace: &Trace, ends: [RawFd; 2]) -> ! 
     trace.use_here();
     let status = match Calls::of(target) {
         Ok(calls) => {
-            (case.body)(&Run { calls: noted(calls), target: target.clone() });
+            (case.body)(&Run::new(noted(calls), target));
             0
         }
         Err(why) => {
