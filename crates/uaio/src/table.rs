@@ -205,6 +205,7 @@ impl Table {
                 EMPTY => return None,
                 found if found == address => {
                     let context = self.place(index).context.load(Ordering::Relaxed);
+                    debug_assert!(!context.is_null(), "an address without its context");
                     // SAFETY: contexts are never unmapped; the pointer was stored before the address.
                     return Some((index, unsafe { &*context }));
                 }

@@ -96,3 +96,20 @@ fn a_sleeper_tells_its_context_from_the_next() {
         assert!(table.destroy(address));
     });
 }
+
+/// An address that another thread has only just got, and handed on without any order: in order, or nothing.
+#[test]
+fn a_new_context_is_found_whole_or_not_at_all() {
+    explore(3, || {
+        let table = Arc::new(Table::new());
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || table.set_up())
+        };
+        if let Some(inside) = table.enter(Table::FIRST) {
+            assert_eq!(inside.address(), Table::FIRST);
+        }
+        assert_eq!(other.join().unwrap(), Table::FIRST);
+        assert!(table.destroy(Table::FIRST));
+    });
+}

@@ -314,6 +314,9 @@ pub struct Table(table::Table, Eternal<Service>);
 pub struct Inside(Call);
 
 impl Table {
+    /// Address of the first context.
+    pub const FIRST: usize = super::memory::address_of(0);
+
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         let table = table::Table::default();

@@ -25,6 +25,11 @@ struct Room {
     shown: bool,
 }
 
+/// Where the program sees ring `id`. The search for each begins at the same place of the table.
+pub(crate) const fn address_of(id: u32) -> usize {
+    (16 + 8 * id as usize) << 12
+}
+
 /// A ring's memory, as `ring/memory.rs` has it.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
@@ -79,11 +84,10 @@ impl Memory {
         *self.own_room() = None;
     }
 
-    /// The addresses of all rings begin at the same place of the table.
     pub(crate) fn show(&self, id: u32) -> Result<()> {
         if let Some(room) = self.own_room().as_mut().filter(|room| !room.shown) {
             room.shown = true;
-            self.user.store((16 + 8 * id as usize) << 12, Ordering::Relaxed);
+            self.user.store(address_of(id), Ordering::Relaxed);
         }
         Ok(())
     }
