@@ -37,6 +37,8 @@ const NEEDS: &[(&str, &str)] = &[
     ("io_setup/*_share*", FRESH),
     ("abi/a_context_is_the_address_*", FRESH),
     ("lookup/*", FRESH),
+    ("ring/*moved_*", FRESH),
+    ("ring/a_stranger_in_its_place_*", FRESH),
     ("ring/a_copy_of_it_*", FRESH),
     ("ring/another_id_is_einval_*", FRESH),
     ("self_test/leaves_a_child", FORKS),

@@ -83,6 +83,15 @@ fn access() -> Vec<Case> {
             done(t, next, 0..4);
             assert_eq!((t.look(next), t.destroy(next)), (4, 0));
         }),
+        case!(Linux, "ring/new_ones_work_where_unmapped_ones_were", "spec 1.lookup.1, spec 5.10", |t| {
+            let old: Vec<usize> = (0..16).map(|_| t.setup(1)).collect();
+            old.iter().for_each(|ctx| _ = unsafe { libc::munmap(*ctx as *mut _, PAGE) });
+            let new: Vec<usize> = (0..16).map(|_| t.setup(1)).collect();
+            for ctx in new {
+                done(t, ctx, 0..3);
+                assert_eq!((t.look(ctx), header(ctx).tail, t.destroy(ctx)), (3, 3, 0));
+            }
+        }),
         case!(Linux, "ring/madv_dontneed_loses_nothing", "spec 1.reap.15", |t| {
             let ctx = t.setup(1);
             done(t, ctx, 0..5);

@@ -171,6 +171,11 @@ impl Table {
     }
 
     fn insert(&self, address: usize, context: &'static Context) {
+        if let Some((index, _)) = self.search(address) {
+            // The program has unmapped the ring that was there, so the kernel gave its address again.
+            let place = core::ptr::from_ref(context).cast_mut();
+            return self.place(index).context.store(place, Ordering::Release);
+        }
         let mut index = Table::first_index(address);
         while self.place(index).address.load(Ordering::Relaxed) > GONE {
             index += 1;
@@ -181,8 +186,10 @@ impl Table {
         place.address.store(address, Ordering::Release);
     }
 
-    fn remove(&self, address: usize) {
-        let Some((mut index, _)) = self.search(address) else { return };
+    /// Forgets `context` at `address`, where another may be by now.
+    fn remove(&self, address: usize, context: &Context) {
+        let found = self.search(address).filter(|(_, found)| core::ptr::eq(*found, context));
+        let Some((mut index, _)) = found else { return };
         let last = self.place(index + 1).address.load(Ordering::Relaxed) == EMPTY;
         self.place(index).address.store(if last { EMPTY } else { GONE }, Ordering::Release);
         // Places that were only kept for the sake of those behind them are free now.
@@ -248,7 +255,7 @@ impl Table {
         if !ring.is_mapped_at(address) {
             return None;
         }
-        self.remove(ring.user());
+        self.remove(ring.user(), call.0);
         ring.set_user(address);
         self.insert(address, call.0);
         Some(call)
@@ -282,7 +289,7 @@ impl Table {
             return Err(Errno::EINVAL);
         }
         call.0.die()?;
-        self.remove(ring.user());
+        self.remove(ring.user(), call.0);
         self.nr.fetch_sub(u64::from(call.0.nr_events.load(Ordering::Relaxed)), Ordering::Relaxed);
         ring.close();
         // Not under the table's lock: who holds the context's may be waiting for it, in a signal handler.
