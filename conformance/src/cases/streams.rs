@@ -137,16 +137,20 @@ fn blocks(t: &Run) -> bool {
 fn waiting() -> Vec<Case> {
     vec![
         case!(Linux, "stream/io_submit_waits_for_a_pipe_that_blocks", "spec 2.data.13, decision A1", |t| {
-            let ((r, w), ctx) = (pipe(0), t.setup(4));
+            let ((r, w), ctx, blocks_here) = (pipe(0), t.setup(4), blocks(t));
+            let (said, heard) = std::sync::mpsc::channel();
             let writer = std::thread::spawn(move || {
-                std::thread::sleep(std::time::Duration::from_millis(100));
+                // Said once io_submit has returned; where that waits for us, never.
+                let _ =
+                    heard.recv_timeout(std::time::Duration::from_millis(if blocks_here { 100 } else { 60_000 }));
                 put(w, b"later");
             });
             let mut buf = [0u8; 8];
             assert_eq!(t.submit(ctx, &mut [io(READ, r, buf.as_mut_ptr() as usize, 8, 0)]), 1);
-            assert_eq!(t.look(ctx) == 1, blocks(t));
+            assert_eq!(t.look(ctx) == 1, blocks_here);
+            let _ = said.send(());
             writer.join().unwrap();
-            if !blocks(t) {
+            if !blocks_here {
                 assert_eq!(t.reap(ctx, 1)[0].res, 5);
             }
             assert_eq!(&buf, b"later\0\0\0");
