@@ -1,28 +1,27 @@
 //! A context: how many requests it may have, how they end, and who waits for them.
 
+mod cold_reads;
+mod sleepers;
+
 use crate::abi::IoEvent;
 use crate::counters;
 use crate::errno::{Errno, Result};
-use crate::os::lock::Owned;
 use crate::os::{file, futex, mem, time};
 use crate::request::{Op, Request};
 use crate::ring::Ring;
 use crate::slot::{Slot, Slots};
 use crate::stats::EngineId;
-use crate::sync::{AtomicI32, AtomicU32, Ordering};
-use crate::timers::{self, Side};
+use crate::sync::{AtomicU32, Ordering};
+use crate::timers::Side;
+
+use cold_reads::ColdReads;
+pub(crate) use sleepers::Bed;
+use sleepers::Sleepers;
 
 /// In [`Context::users`]: the context is in the table; without it no call gets in.
 const ALIVE: u32 = 1 << 31;
-/// In [`Context::cold_reads`]: somebody sleeps until there are none.
-const AWAITED: u32 = 1 << 31;
 /// In [`Context::wishes`]: io_cancel ends whatever it can, as with `UAIO_CANCEL=extended`.
 const CANCELS_ANY: u32 = 1 << 8;
-/// [`Context::need`] when nobody sleeps.
-const NOBODY: u32 = u32::MAX;
-/// Sleepers of io_pgetevents per context that are woken one by one; more look every 10 ms.
-pub(crate) const POLLERS: usize = 8;
-
 /// A context. Its memory is never unmapped and never becomes anything else; zeroed memory is a dead one.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
@@ -41,20 +40,14 @@ pub(crate) struct Context {
     /// Requests with an engine that may still touch memory, files or this context.
     running: AtomicU32,
     tickets: AtomicU32,
-    /// Buffered reads that wait for the disk, plus [`AWAITED`].
-    cold_reads: AtomicU32,
+    cold_reads: ColdReads,
     /// What the Rust API asks of its own contexts: 1 + [`EngineId`], or 0, plus [`CANCELS_ANY`].
     wishes: AtomicU32,
     /// The last io_submit was short (1), and no other followed.
     pub(crate) short: AtomicU32,
     pub(crate) ring: Ring,
     pub(crate) slots: Slots,
-    /// Sleepers sleep on this word; it changes when they must look.
-    calls: AtomicU32,
-    /// Events that the most modest sleeper waits for, or [`NOBODY`]. Guarded by the ring's producer lock.
-    need: AtomicU32,
-    /// `index + 1` of the timers of io_pgetevents' sleepers. Guarded by the ring's producer lock.
-    pollers: [AtomicI32; POLLERS],
+    sleepers: Sleepers,
 }
 
 #[cfg(not(loom))]
@@ -81,35 +74,6 @@ impl Drop for Call {
     }
 }
 
-/// How to sleep: on `word` while it holds `value`.
-#[derive(Debug)]
-pub(crate) struct Bed<'a> {
-    pub(crate) word: &'a AtomicU32,
-    pub(crate) value: u32,
-    /// The sleeper's timer will be fired.
-    pub(crate) placed: bool,
-}
-
-/// What has to be woken after an event was pushed.
-struct Due {
-    sleepers: bool,
-    pollers: [i32; POLLERS],
-}
-
-impl Due {
-    const NOTHING: Due = Due { sleepers: false, pollers: [0; POLLERS] };
-
-    fn wake(&self, context: &Context, side: Side) {
-        if self.sleepers {
-            futex::wake_all(&context.calls);
-            self.pollers
-                .iter()
-                .filter(|timer| **timer > 0)
-                .for_each(|timer| timers::fire(*timer as usize - 1, side));
-        }
-    }
-}
-
 impl Context {
     /// Gives a dead context its identity. The ring and the slots are attached.
     pub(crate) fn prepare(&self, id: u32, nr_events: u32, capacity: u32) {
@@ -120,11 +84,10 @@ impl Context {
             (&self.in_flight, 0),
             (&self.short, 0),
             (&self.wishes, 0),
-            (&self.need, NOBODY),
         ] {
             word.store(value, Ordering::Relaxed);
         }
-        self.pollers.iter().for_each(|fd| fd.store(0, Ordering::Relaxed));
+        self.sleepers.clear();
     }
 
     /// Sets what the Rust API asks of this context, before anything is submitted.
@@ -194,11 +157,9 @@ impl Context {
     /// noted down its sleep yet will see that under the lock (`note_sleeper`).
     pub(crate) fn wake_everybody(&self) {
         let Some(held) = self.ring.producer.acquire() else { return };
-        if self.need.load(Ordering::Relaxed) != NOBODY {
-            let due = self.take_due(&held);
-            drop(held);
-            due.wake(self, Side::Program);
-        }
+        let due = self.sleepers.all(&held);
+        drop(held);
+        self.sleepers.wake(&due, Side::Program);
         self.deliver_all_parked();
     }
 
@@ -291,7 +252,7 @@ impl Context {
     pub(crate) fn enslot(&self, request: Request) -> &'static Slot {
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         if is_cold_read(&request) {
-            self.cold_reads.fetch_add(1, Ordering::Relaxed);
+            self.cold_reads.one_more();
         }
         self.running.fetch_add(1, Ordering::Relaxed);
         self.slots.take(self, request, ticket)
@@ -300,23 +261,7 @@ impl Context {
     /// Waits until no buffered read of this context is in flight: a buffered write performed now would
     /// overtake them, which the kernel never lets happen.
     pub(crate) fn wait_for_cold_reads(&self) {
-        let mut reads = self.cold_reads.load(Ordering::Acquire);
-        while reads & !AWAITED != 0 {
-            if reads & AWAITED == 0 {
-                reads = self.cold_reads.fetch_or(AWAITED, Ordering::Acquire) | AWAITED;
-                continue;
-            }
-            let _ = futex::wait(&self.cold_reads, reads, time::Deadline::NEVER);
-            reads = self.cold_reads.load(Ordering::Acquire);
-        }
-    }
-
-    fn cold_read_done(&self) {
-        // Release: pairs with the Acquire in `wait_for_cold_reads`.
-        if self.cold_reads.fetch_sub(1, Ordering::Release) & AWAITED != 0 {
-            self.cold_reads.fetch_and(!AWAITED, Ordering::Relaxed);
-            futex::wake_all(&self.cold_reads);
-        }
+        self.cold_reads.wait_for_none();
     }
 
     /// Ends a request that was executed inside io_submit.
@@ -346,7 +291,7 @@ impl Context {
             self.slots.park(slot);
         }
         if cold {
-            self.cold_read_done();
+            self.cold_reads.one_less();
         }
         self.leave();
     }
@@ -380,16 +325,12 @@ impl Context {
         }
         self.uncount();
         counters::count_reaped(self.ring.newly_reaped(&held));
-        let due = if self.ring.in_ring() >= self.need.load(Ordering::Relaxed) {
-            self.take_due(&held)
-        } else {
-            Due::NOTHING
-        };
+        let due = self.sleepers.due(&held, self.ring.in_ring());
         drop(held);
         if resfd >= 0 {
             file::eventfd_add(resfd, 1);
         }
-        due.wake(self, side);
+        self.sleepers.wake(&due, side);
         if side == Side::Program {
             self.deliver_all_parked();
         }
@@ -417,13 +358,6 @@ impl Context {
         }
     }
 
-    fn take_due(&self, _held: &Owned<'_>) -> Due {
-        self.need.store(NOBODY, Ordering::Relaxed);
-        self.calls.fetch_add(1, Ordering::Release);
-        let pollers = core::array::from_fn(|i| self.pollers[i].swap(0, Ordering::Relaxed));
-        Due { sleepers: true, pollers }
-    }
-
     /// Notes down that somebody wants `need` events, and says how to sleep for them. None when `enough` are there
     /// to take already. `timer` is fired as well as the word changed.
     ///
@@ -437,10 +371,7 @@ impl Context {
         if self.ring.in_ring() >= enough {
             return Ok(None);
         }
-        self.need.fetch_min(need, Ordering::Relaxed);
-        let free = || self.pollers.iter().find(|p| p.load(Ordering::Relaxed) == 0);
-        let placed = timer.is_some_and(|t| free().inspect(|p| p.store(t as i32 + 1, Ordering::Relaxed)).is_some());
-        let bed = Bed { word: &self.calls, value: self.calls.load(Ordering::Relaxed), placed };
+        let bed = self.sleepers.note(&held, need, timer);
         drop(held);
         // What a handler parks after this finds the lock free; what it parked before changes the word.
         self.deliver_all_parked();
@@ -449,9 +380,7 @@ impl Context {
 
     /// Takes a timer back that nobody has fired.
     pub(crate) fn forget_timer(&self, timer: usize) {
-        for poller in &self.pollers {
-            let _ = poller.compare_exchange(timer as i32 + 1, 0, Ordering::Relaxed, Ordering::Relaxed);
-        }
+        self.sleepers.forget_timer(timer);
     }
 }
 

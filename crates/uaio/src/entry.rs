@@ -244,15 +244,17 @@ fn cancel(ctx: ContextId, iocb: usize) -> Result<()> {
         let waits = matches!(State::of(word), State::Sent | State::Taken);
         (waits && slot.is_named(iocb as u64, any)).then_some((slot, word))
     };
+    let oldest = || call.0.slots.used().filter_map(live).min_by_key(|(_, word)| *word).ok_or(Errno::EINVAL);
+    oldest()?;
+    // There is a request with an engine: this starts nothing.
     let service = process.service_of(call.0);
     let _hold = service.hold();
     // What cannot be told to the engine must not be announced.
-    if call.0.busy() && !service.is_reachable() {
+    if !service.is_reachable() {
         return Err(Errno::EINVAL);
     }
     let (slot, word) = loop {
-        let oldest = call.0.slots.used().filter_map(live).min_by_key(|(_, word)| *word);
-        let (slot, word) = oldest.ok_or(Errno::EINVAL)?;
+        let (slot, word) = oldest()?;
         if slot.mark_cancelled(word) {
             break (slot, word);
         }

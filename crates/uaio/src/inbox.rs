@@ -1,7 +1,5 @@
 //! The library's side of the way that requests come: connections, messages, files.
 
-use core::sync::atomic::Ordering;
-
 use crate::context::Context;
 use crate::errno::Errno;
 use crate::os::socket::{self, MAX_FDS};
@@ -12,9 +10,6 @@ use crate::slot::Slot;
 
 /// Words of the longest message.
 const WORDS: usize = MAX_FDS / 2;
-
-/// Held descriptors that are few enough not to look for doubles.
-const CROWD: u32 = 64;
 
 /// Descriptors that a library thread has for itself, at the least.
 const OWN: u64 = 4;
@@ -81,7 +76,7 @@ impl Inbox {
             if !self.is_outgrown() {
                 return Mail::NoRoom;
             }
-            _raised = thread::RaisedLimit::new(self.needed());
+            _raised = thread::RaisedLimit::new(self.service.room.needed());
         }
         match socket::receive(fd, &mut message.words, &mut message.fds, false) {
             Ok(got) if got.words > 0 => {
@@ -93,14 +88,9 @@ impl Inbox {
         }
     }
 
-    /// Descriptors that there may be after the next message.
-    fn needed(&self) -> u64 {
-        u64::from(self.service.held.load(Ordering::Relaxed)) + MAX_FDS as u64 + 16
-    }
-
     /// Whether files could arrive and find no number, which would lose them.
     fn tight(&self) -> bool {
-        self.needed() > thread::descriptor_limit()
+        self.service.room.needed() > thread::descriptor_limit()
     }
 
     /// Whether the program has lowered its limit under what this table has for itself.
@@ -121,7 +111,7 @@ impl Inbox {
 
     /// Whether so many descriptors are held that it is worth a look whether some are the same file.
     pub(crate) fn is_crowded(&self) -> bool {
-        self.service.held.load(Ordering::Relaxed) > CROWD
+        self.service.room.is_crowded()
     }
 
     /// The context has been told of the end of a request of kind `op`.
@@ -136,12 +126,12 @@ impl Inbox {
 
     /// A message with `count` files has been dealt with.
     pub(crate) fn settled(&self, count: usize) {
-        self.service.settled(count as u32);
+        self.service.room.settled(count as u32);
     }
 
     /// `count` descriptors were closed.
     pub(crate) fn files_closed(&self, count: u32) {
-        self.service.held.fetch_sub(count, Ordering::Relaxed);
+        self.service.room.give_back(count);
     }
 
     /// True: the thread ends now.

@@ -5,7 +5,8 @@
 //! SCM_RIGHTS beside them: so a file is held from io_submit on whatever the program does with its number,
 //! no record lock is ever dropped, and the program's table has one descriptor of ours.
 
-use core::cell::UnsafeCell;
+mod room;
+mod sender;
 
 use crate::config::{Choice, Config, Writes};
 use crate::context::Context;
@@ -14,26 +15,23 @@ use crate::engine::{Batch, Engine, threads, uring};
 use crate::errno::{Errno, Result};
 use crate::inbox::Inbox;
 use crate::os::lock::QuietLock;
-use crate::os::{file, futex, socket, thread, time};
+use crate::os::{futex, socket, thread, time};
 use crate::request::Op;
 use crate::slot::{Slot, State};
 use crate::stats::EngineId;
 use crate::sync::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use crate::timers;
 
+use room::Room;
+use sender::Sender;
+
 const DOWN: u32 = 0;
 const STARTING: u32 = 1;
 const UP: u32 = 2;
 const STOPPING: u32 = 3;
 
-/// Where the sending socket goes in the program's table: as high as costs nothing.
-const HIGH: u64 = 1000;
-/// Descriptors that a library thread needs for itself: its ring, its sockets, the timers of io_pgetevents.
-const OWN_FILES: u64 = 40;
 /// After a failed start, requests run inline for so long before the next try.
 const RETRY_NS: u64 = 1_000_000_000;
-/// How long io_submit waits for a free descriptor before it executes by itself.
-const ROOM_TRIES: u32 = 100;
 
 /// Lowest bits of a word of a message: what it is. Slots and contexts are 64-byte aligned.
 pub(crate) mod word {
@@ -62,16 +60,9 @@ pub(crate) struct Service {
     pending: AtomicU32,
     /// Those of them that are writes or fsyncs.
     writes: AtomicU32,
-    /// Descriptors in the private table, and on their way to it.
-    pub(crate) held: AtomicU32,
-    /// Descriptors sent and not dealt with yet: some will be found to be doubles, and closed.
-    in_transit: AtomicU32,
-    /// The sending socket, and what tells it from another file of the same number.
-    sender: AtomicI32,
-    cookie: AtomicU64,
+    pub(crate) room: Room,
+    sender: Sender,
     failed_at_ns: AtomicU64,
-    /// Written by the thread before it is UP, read under `lock`.
-    address: UnsafeCell<Option<socket::Address>>,
     pid: AtomicI32,
     /// 1: only worker threads are wanted.
     threads_only: AtomicU32,
@@ -80,10 +71,6 @@ pub(crate) struct Service {
     /// 1: O_DIRECT writes are not waited for.
     careless: AtomicU32,
 }
-
-// SAFETY: `address` is written while STARTING, by the one thread being started, and read under `lock` only
-// when UP; everything else is atomic.
-unsafe impl Sync for Service {}
 
 /// Somebody who needs the thread: it does not stop meanwhile.
 #[derive(Debug)]
@@ -98,7 +85,7 @@ impl Drop for Hold {
 impl Service {
     /// Takes note of the settings; starts nothing.
     pub(crate) fn configure(&self, config: &Config, pid: i32) {
-        self.sender.store(-1, Ordering::Relaxed);
+        self.sender.clear();
         self.pid.store(pid, Ordering::Relaxed);
         let threads_only = [EngineId::Threads, EngineId::Scripted].map(Choice::Forced).contains(&config.choice);
         self.threads_only.store(u32::from(threads_only), Ordering::Relaxed);
@@ -107,7 +94,7 @@ impl Service {
 
     /// As `first`, but of the other kind.
     pub(crate) fn configure_as_other(&self, first: &Service) {
-        self.sender.store(-1, Ordering::Relaxed);
+        self.sender.clear();
         self.pid.store(first.pid.load(Ordering::Relaxed), Ordering::Relaxed);
         self.threads_only.store(1 - first.threads_only.load(Ordering::Relaxed), Ordering::Relaxed);
         self.careless.store(first.careless.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -152,7 +139,7 @@ impl Service {
         if too_soon || thread::pid() != self.pid.load(Ordering::Relaxed) {
             return None;
         }
-        self.close_sender();
+        self.sender.close();
         self.state.store(STARTING, Ordering::SeqCst);
         if thread::spawn(body, core::ptr::from_ref(self) as usize).is_err() {
             self.state.store(DOWN, Ordering::SeqCst);
@@ -186,118 +173,15 @@ impl Service {
         }
     }
 
-    /// Lets go of a sending socket, if it is still ours.
-    fn close_sender(&self) {
-        let fd = self.sender.swap(-1, Ordering::Relaxed);
-        if fd >= 0 && socket::cookie(fd) == Ok(self.cookie.load(Ordering::Relaxed)) {
-            file::close(fd);
-        }
-    }
-
-    /// Connects anew: the program has closed our socket, or the thread is another one, or the caller has a
-    /// descriptor table of its own. The caller holds the lock, and the thread is UP.
-    fn reconnect(&self) -> Result<i32> {
-        if thread::pid() != self.pid.load(Ordering::Relaxed) {
-            return Err(Errno::EPERM);
-        }
-        // SAFETY: the thread is UP, so the address is written and stays.
-        let address = unsafe { *self.address.get() }.ok_or(Errno::EPERM)?;
-        let former = self.sender.load(Ordering::Relaxed);
-        self.close_sender();
-        if former >= 0 && socket::is_connected_to(former, &address) {
-            // An older connection of this very table, under the same number.
-            file::close(former);
-        }
-        let floor = thread::descriptor_limit().min(HIGH + 24).saturating_sub(24).max(3) as i32;
-        let fd = file::move_up(socket::connect(&address)?, floor);
-        self.cookie.store(socket::cookie(fd)?, Ordering::Relaxed);
-        self.sender.store(fd, Ordering::Relaxed);
-        Ok(fd)
-    }
-
-    /// The sending socket, if the number still means it in this thread's descriptor table.
-    fn own_sender(&self) -> Option<i32> {
-        let fd = self.sender.load(Ordering::Relaxed);
-        (fd >= 0 && socket::cookie(fd) == Ok(self.cookie.load(Ordering::Relaxed))).then_some(fd)
-    }
-
     /// Sends one message, over a new connection where the old one is gone. The caller holds the thread.
     fn send(&self, words: &[u64], fds: &[i32]) -> Result<()> {
-        let sent = self.own_sender().ok_or(Errno::EPIPE).and_then(|fd| send_patiently(fd, words, fds));
-        if !matches!(sent, Err(Errno::EPIPE | Errno::ENOTCONN | Errno::ENOTSOCK | Errno::EBADF)) {
-            return sent;
-        }
-        // One at a time: threads with tables of their own would take the connection from each other.
-        let _quiet = self.lock.acquire();
-        let sent = self.own_sender().ok_or(Errno::EPIPE).and_then(|fd| send_patiently(fd, words, fds));
-        match sent {
-            Err(Errno::EPIPE | Errno::ENOTCONN | Errno::ENOTSOCK) => send_patiently(self.reconnect()?, words, fds),
-            other => other,
-        }
-    }
-
-    /// Keeps room for `fds` more descriptors in the private table, if there is.
-    pub(crate) fn reserve_files(&self, fds: u32) -> bool {
-        let held = self.held.fetch_add(fds, Ordering::Relaxed);
-        let limit = thread::descriptor_limit();
-        let fits = u64::from(held + fds) + OWN_FILES.min(limit / 2) <= limit;
-        if !fits {
-            self.unreserve_files(fds);
-        }
-        fits
-    }
-
-    fn unreserve_files(&self, fds: u32) {
-        self.held.fetch_sub(fds, Ordering::Relaxed);
-    }
-
-    /// Keeps room, if there is any or some may still appear.
-    pub(crate) fn reserve_patiently(&self, fds: u32) -> bool {
-        for _ in 0..ROOM_TRIES {
-            // Looked at first: what settles meanwhile makes room.
-            let in_transit = self.in_transit.load(Ordering::Acquire);
-            if self.reserve_files(fds) {
-                return true;
-            }
-            if in_transit == 0 {
-                return false;
-            }
-            nap();
-        }
-        false
-    }
-
-    /// A message with so many files has been dealt with.
-    pub(crate) fn settled(&self, files: u32) {
-        self.in_transit.fetch_sub(files, Ordering::Release);
+        let owner = self.pid.load(Ordering::Relaxed);
+        self.sender.send(words, fds, owner)
     }
 
     /// Whether the library threads can be reached from this thread's descriptor table. The caller holds them.
     pub(crate) fn is_reachable(&self) -> bool {
-        self.own_sender().is_some() || {
-            let _quiet = self.lock.acquire();
-            self.own_sender().is_some() || self.reconnect().is_ok()
-        }
-    }
-
-    /// Whether there is room for a whole batch at this moment.
-    pub(crate) fn is_roomy(&self) -> bool {
-        let held = self.held.load(Ordering::Relaxed);
-        u64::from(held) + socket::MAX_FDS as u64 + OWN_FILES <= thread::descriptor_limit()
-    }
-
-    /// Waits for room for the files of a batch. It may have some already.
-    fn make_room(&self, files: u32, room: u32) -> bool {
-        let missing = files.saturating_sub(room);
-        let found = missing == 0
-            || (0..ROOM_TRIES).any(|_| {
-                self.reserve_files(missing) || {
-                    nap();
-                    false
-                }
-            });
-        self.unreserve_files(if found { room.saturating_sub(files) } else { room });
-        found
+        self.sender.is_connected_from_here(self.pid.load(Ordering::Relaxed))
     }
 
     fn hand_over(&self, batch: &Batch) -> Result<()> {
@@ -307,14 +191,10 @@ impl Service {
             unsafe { core::slice::from_raw_parts(slots.as_ptr().cast(), slots.len()) }
         };
         let files = batch.fds().len() as u32;
-        if !self.make_room(files, batch.room) {
+        if !self.room.find(files, batch.room) {
             return Err(Errno::EMFILE);
         }
-        self.in_transit.fetch_add(files, Ordering::Relaxed);
-        self.send(words, batch.fds()).inspect_err(|_| {
-            self.settled(files);
-            self.unreserve_files(files);
-        })
+        self.send(words, batch.fds()).inspect_err(|_| self.room.unsent(files))
     }
 
     /// Counts the requests in before they are sent.
@@ -404,10 +284,8 @@ impl Service {
     fn run(&'static self) -> Result<()> {
         thread::leave_descriptor_table()?;
         let (listener, address) = socket::listen()?;
-        // SAFETY: STARTING: nobody reads the address yet.
-        unsafe { *self.address.get() = Some(address) };
-        self.held.store(0, Ordering::Relaxed);
-        self.in_transit.store(0, Ordering::Relaxed);
+        self.sender.aim(address);
+        self.room.clear();
         let inbox = Inbox::new(self, listener, self.pid.load(Ordering::Relaxed));
         let wants_uring = self.threads_only.load(Ordering::Relaxed) == 0;
         match wants_uring.then(uring::open_ring).flatten() {
@@ -468,17 +346,6 @@ impl Engine for &'static Service {
 
 fn is_write(op: Op) -> bool {
     matches!(op, Op::Write | Op::Fsync | Op::Fdatasync)
-}
-
-/// Sends; too many files on their way (ETOOMANYREFS) is a matter of moments.
-fn send_patiently(fd: i32, words: &[u64], fds: &[i32]) -> Result<()> {
-    for _ in 0..ROOM_TRIES {
-        match socket::send(fd, words, fds) {
-            Err(Errno::ETOOMANYREFS) => nap(),
-            other => return other,
-        }
-    }
-    Err(Errno::ETOOMANYREFS)
 }
 
 fn nap() {

@@ -270,11 +270,11 @@ impl Submission {
         if self.batch.is_empty() && !service.is_reachable() {
             return false;
         }
-        if service.is_roomy() {
+        if service.room.is_roomy() {
             return true;
         }
         self.send();
-        let kept = service.reserve_patiently(2);
+        let kept = service.room.reserve_patiently(2);
         self.batch.room = if kept { 2 } else { 0 };
         kept
     }

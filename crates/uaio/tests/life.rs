@@ -22,6 +22,19 @@ fn start_service(ctx: usize) -> (i32, i32) {
 }
 
 #[test]
+fn to_cancel_nothing_starts_no_thread() {
+    on_every_engine("to_cancel_nothing_starts_no_thread", || {
+        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+        let (ctx, before) = (setup(4), threads());
+        let mut iocb = poll_in(0, 1);
+        let mut event = IoEvent::default();
+        assert_eq!(unsafe { io_cancel(ctx, &mut iocb, &mut event) }, -(libc::EINVAL as isize));
+        assert_eq!(threads(), before);
+        destroy(ctx);
+    });
+}
+
+#[test]
 fn record_locks_stay_and_a_child_gets_einval() {
     on_every_engine("record_locks_stay_and_a_child_gets_einval", || {
         let Some(scratch) = Scratch::new("lock", true) else { return };
