@@ -2,11 +2,13 @@
 
 mod cold_reads;
 mod sleepers;
+mod telling;
 
 use crate::abi::IoEvent;
 use crate::counters;
 use crate::errno::{Errno, Result};
-use crate::os::{file, futex, mem, time};
+use crate::os::lock::Owned;
+use crate::os::{eventfd, futex, mem, time};
 use crate::request::{Op, Request};
 use crate::ring::Ring;
 use crate::slot::{Slot, Slots};
@@ -17,6 +19,7 @@ use crate::timers::Side;
 use cold_reads::ColdReads;
 pub(crate) use sleepers::Bed;
 use sleepers::Sleepers;
+use telling::Telling;
 
 /// In [`Context::users`]: the context is in the table; without it no call gets in.
 const ALIVE: u32 = 1 << 31;
@@ -48,6 +51,7 @@ pub(crate) struct Context {
     pub(crate) ring: Ring,
     pub(crate) slots: Slots,
     sleepers: Sleepers,
+    telling: Telling,
 }
 
 #[cfg(not(loom))]
@@ -274,17 +278,44 @@ impl Context {
         }
     }
 
-    /// Ends the request in `slot`, exactly once. `resfd`: its eventfd in this thread's descriptor table, which
-    /// is the one of `side`, or -1. Afterwards the engine has nothing of it any more.
-    pub(crate) fn finish(&self, slot: &'static Slot, res: i64, resfd: i32, side: Side) {
+    /// What comes of the request in `slot`, and whether it was a cold read. The engine that ends it calls this once.
+    fn conclude(slot: &'static Slot, res: i64) -> (IoEvent, bool) {
         // SAFETY: the engine that ends the request has the slot.
         let request = unsafe { slot.request() };
         request.release();
-        let cold = is_cold_read(request);
         // What io_cancel has announced as cancelled is, also if it became ready meanwhile.
         let res = if request.op == Op::Poll && !slot.close_to_cancel() { request.cancelled() } else { res };
         counters::count_completion(request, res);
-        let event = IoEvent { data: request.data, obj: request.obj, res, res2: 0 };
+        (IoEvent { data: request.data, obj: request.obj, res, res2: 0 }, is_cold_read(request))
+    }
+
+    /// Ends the request in `slot`, exactly once, in a library thread, but for its eventfd and for those who sleep: they are
+    /// told by [`Context::announce`], which has to follow, after the eventfd.
+    pub(crate) fn finish_quietly(&self, slot: &'static Slot, res: i64) {
+        let (event, cold) = Self::conclude(slot, res);
+        self.telling.begin();
+        let pushed = self.push(&event, Some(slot));
+        debug_assert!(pushed.is_some(), "a library thread is never inside twice");
+        if cold {
+            self.cold_reads.one_less();
+        }
+    }
+
+    /// Wakes who waits for what `finish_quietly` has ended, `count` requests, of which the engine then has nothing any more.
+    pub(crate) fn announce(&self, count: u32) {
+        self.telling.end();
+        if let Some(held) = self.ring.producer.acquire() {
+            let due = self.sleepers.due(&held, self.ring.in_ring());
+            drop(held);
+            self.sleepers.wake(&due, Side::Library);
+        }
+        self.leave_by(count);
+    }
+
+    /// Ends the request in `slot`, exactly once. `resfd`: its eventfd in this thread's descriptor table, which
+    /// is the one of `side`, or -1. Afterwards the engine has nothing of it any more.
+    pub(crate) fn finish(&self, slot: &'static Slot, res: i64, resfd: i32, side: Side) {
+        let (event, cold) = Self::conclude(slot, res);
         if !self.deliver(&event, Some(slot), resfd, side) {
             // SAFETY: still this caller's: a signal handler that had to execute the request itself.
             *unsafe { slot.request() } = Request::parked(&event, resfd);
@@ -303,9 +334,13 @@ impl Context {
 
     /// The last touch of an engine. The word itself is never unmapped.
     pub(crate) fn leave(&self) {
+        self.leave_by(1);
+    }
+
+    fn leave_by(&self, count: u32) {
         // SeqCst, here and in `die` and `wait_until_idle`: either this side sees the context dead and wakes, or the other
         // sees the count.
-        if self.running.fetch_sub(1, Ordering::SeqCst) == 1 && self.is_dead() {
+        if self.running.fetch_sub(count, Ordering::SeqCst) == count && self.is_dead() {
             futex::wake_all(&self.running);
         }
     }
@@ -318,23 +353,29 @@ impl Context {
     /// Event into the ring, then the eventfd, then whoever waits: the kernel's order. False: this thread is
     /// inside this function already.
     fn deliver(&self, event: &IoEvent, slot: Option<&Slot>, resfd: i32, side: Side) -> bool {
-        let Some(held) = self.ring.producer.acquire() else { return false };
-        self.ring.push(&held, event);
-        if let Some(slot) = slot {
-            self.slots.give_back(slot);
-        }
-        self.uncount();
-        counters::count_reaped(self.ring.newly_reaped(&held));
+        let Some(held) = self.push(event, slot) else { return false };
         let due = self.sleepers.due(&held, self.ring.in_ring());
         drop(held);
         if resfd >= 0 {
-            file::eventfd_add(resfd, 1);
+            eventfd::add_one(resfd);
         }
         self.sleepers.wake(&due, side);
         if side == Side::Program {
             self.deliver_all_parked();
         }
         true
+    }
+
+    /// Puts an event into the ring and takes the request off the books. None: this thread is inside already.
+    fn push(&self, event: &IoEvent, slot: Option<&Slot>) -> Option<Owned<'_>> {
+        let held = self.ring.producer.acquire()?;
+        self.ring.push(&held, event);
+        if let Some(slot) = slot {
+            self.slots.give_back(slot);
+        }
+        self.uncount();
+        counters::count_reaped(self.ring.newly_reaped(&held));
+        Some(held)
     }
 
     /// Delivers what signal handlers have parked while this thread held the producer lock. Every program thread that
@@ -376,6 +417,11 @@ impl Context {
         // What a handler parks after this finds the lock free; what it parked before changes the word.
         self.deliver_all_parked();
         Ok(Some(bed))
+    }
+
+    /// Waits until the eventfds of events that the caller has taken are told.
+    pub(crate) fn wait_until_told(&self) {
+        self.telling.wait();
     }
 
     /// Takes a timer back that nobody has fired.

@@ -73,7 +73,11 @@ pub(crate) fn collect(call: Call, wanted: &Wanted) -> Result<usize> {
 fn take(context: &Context, wanted: &Wanted, got: usize) -> Result<usize> {
     let place = wanted.events.wrapping_add(got * size_of::<crate::abi::IoEvent>());
     // None: this is a signal handler inside its own thread's io_getevents.
-    context.ring.take(wanted.most - got, place).unwrap_or(Err(Errno::EINTR))
+    let taken = context.ring.take(wanted.most - got, place).unwrap_or(Err(Errno::EINTR))?;
+    if taken > 0 {
+        context.wait_until_told();
+    }
+    Ok(taken)
 }
 
 /// The wait is over for another reason than events: what has come meanwhile is taken all the same.

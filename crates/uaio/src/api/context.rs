@@ -14,7 +14,7 @@ use super::scope::{self, Scope};
 use super::shared::{Plan, Shared};
 use super::ticket::Ticket;
 use crate::errno::{Errno, Result};
-use crate::os::file;
+use crate::os::eventfd;
 use crate::stats::EngineId;
 
 /// Who executes operations that would wait. What would not is executed by the submitting thread with every engine.
@@ -90,7 +90,7 @@ impl Builder {
         if capacity == 0 {
             return Err(Errno::EINVAL);
         }
-        let eventfd = if eventfd { Some(file::eventfd()?) } else { None };
+        let eventfd = if eventfd { Some(eventfd::new()?) } else { None };
         Ok(Context { shared: Shared::open(Plan { capacity, engine, bytes_max, eventfd, name })? })
     }
 }
@@ -238,7 +238,7 @@ pub(crate) fn dispatch(shared: &Shared) -> usize {
         return 0;
     }
     if let Some(eventfd) = &shared.eventfd {
-        file::eventfd_reset(eventfd);
+        eventfd::reset(eventfd);
     }
     shared.reap_now()
 }

@@ -88,7 +88,7 @@ impl Shared {
             }
         }
         if let Some(eventfd) = &self.eventfd {
-            crate::os::file::eventfd_add(eventfd.as_raw_fd(), 1);
+            crate::os::eventfd::add_one(eventfd.as_raw_fd());
         }
         // SAFETY: no operation is in flight.
         unsafe { sys::io_destroy(self.id) }.is_ok()

@@ -1,5 +1,7 @@
 //! The engine over io_uring: one ring, owned by one library thread, never entered by another.
 
+mod bells;
+
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
@@ -16,6 +18,8 @@ use crate::os::{file, futex};
 use crate::request::{Op, Request};
 use crate::slot::{Slot, State};
 use crate::timers::{self, Side};
+
+use bells::{Bell, Bells};
 
 /// Sizes to try: submission entries, completion entries. Smaller ones need less locked memory.
 const SIZES: [(u32, u32); 4] = [(256, 4096), (64, 1024), (16, 64), (4, 8)];
@@ -59,6 +63,9 @@ struct Uring {
     again: VecDeque<&'static Slot>,
     /// Connections whose next message waits for room in the descriptor table.
     stalled: Vec<i32>,
+    bells: Bells,
+    /// Whether a cancellation may keep quiet about its own success.
+    quiet_cancels: bool,
     /// The files of the message that is being dealt with.
     handles: Vec<Handle>,
     /// Room for a message, while none is being read.
@@ -68,6 +75,8 @@ struct Uring {
 /// The thread's loop.
 pub(crate) fn run(ring: IoUring, inbox: Inbox) {
     let mut engine = Uring {
+        quiet_cancels: ring.params().is_feature_skip_cqe_on_success(),
+        bells: Bells::default(),
         ring,
         inbox,
         files: Files::default(),
@@ -87,7 +96,9 @@ impl Uring {
     fn turn(&mut self) -> bool {
         let quiet = self.wait();
         self.reap();
+        self.ring_bells();
         self.flush();
+        self.ring_bells();
         !(quiet && self.stalled.is_empty() && self.inbox.try_stop())
     }
 
@@ -329,20 +340,31 @@ impl Uring {
             self.awaited.retain(|awaited| !core::ptr::eq(*awaited, slot));
         }
         // SAFETY: the slot is with this engine.
-        let op = unsafe { slot.request() }.op;
-        let eventfd = if resfd == NO_FILE { -1 } else { self.files.fd(resfd) };
+        let (op, number) = unsafe { (slot.request().op, slot.request().resfd) };
         let word = slot.futex();
-        slot.context().finish(slot, res, eventfd, Side::Library);
+        let context = slot.context();
+        if resfd == NO_FILE {
+            context.finish(slot, res, -1, Side::Library);
+            self.inbox.ended(op);
+        } else {
+            context.finish_quietly(slot, res);
+            self.bells.note(Bell { context, number, eventfd: resfd, op });
+        }
         if link & AWAITED != 0 {
             futex::wake_all(word);
         }
         if link & FILE_HELD != 0 {
             self.release(file);
         }
-        if resfd != NO_FILE {
-            self.release(resfd);
+    }
+
+    /// Tells the eventfds of what has ended, then who waits for it.
+    fn ring_bells(&mut self) {
+        self.bells.ring(&self.files);
+        while let Some((eventfd, op)) = self.bells.next_rung() {
+            self.release(eventfd);
+            self.inbox.ended(op);
         }
-        self.inbox.ended(op);
     }
 
     fn cancel_all(&mut self, context: &'static Context) {
@@ -367,7 +389,8 @@ impl Uring {
 
     fn push_cancel(&mut self, slot: &'static Slot) {
         let target = core::ptr::from_ref(slot) as u64 | TAG_SLOT;
-        self.push(&opcode::AsyncCancel::new(target).build().user_data(TAG_CANCEL));
+        let flags = if self.quiet_cancels { squeue::Flags::SKIP_SUCCESS } else { squeue::Flags::empty() };
+        self.push(&opcode::AsyncCancel::new(target).build().flags(flags).user_data(TAG_CANCEL));
     }
 }
 

@@ -1,7 +1,5 @@
 //! Files: what they are, and I/O on them.
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-
 use crate::abi::Iovec;
 use crate::errno::{Errno, Result};
 use crate::os::raw::sys;
@@ -92,32 +90,6 @@ pub(crate) fn sleep_masked(fd: i32, timeout: Option<crate::abi::Timespec>, mask:
     // SAFETY: the pollfd and the time outlive the call; the mask is 8 bytes of ours.
     let ready = unsafe { sys!(SYS_ppoll, &raw mut p, count, time, mask, 8) }?;
     if p.revents & libc::POLLNVAL != 0 { Err(Errno::EBADF) } else { Ok(ready > 0) }
-}
-
-/// A new eventfd, non-blocking and close-on-exec. EMFILE, ENFILE, ENOMEM.
-pub(crate) fn eventfd() -> Result<OwnedFd> {
-    // SAFETY: reads no memory.
-    let fd = unsafe { sys!(SYS_eventfd2, 0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) }?;
-    // SAFETY: made a line above, and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
-}
-
-/// Sets an eventfd back to 0.
-pub(crate) fn eventfd_reset(eventfd: &OwnedFd) {
-    let mut count = 0u64;
-    // SAFETY: writes 8 bytes to `count`. EAGAIN: it was 0.
-    let _ = unsafe { sys!(SYS_read, eventfd.as_raw_fd(), &raw mut count, 8) };
-}
-
-/// Adds `count` to an eventfd. The caller has made sure that it is one.
-pub(crate) fn eventfd_add(fd: i32, count: u64) {
-    // A full counter of a blocking eventfd would make us wait; the kernel lets it saturate.
-    // With RLIMIT_NOFILE 0 nothing can be polled, and EINVAL says so.
-    if poll_now(fd, libc::POLLOUT as u16).is_ok_and(|ready| ready & libc::POLLOUT as u16 == 0) {
-        return;
-    }
-    // SAFETY: reads 8 bytes of ours.
-    let _ = unsafe { sys!(SYS_write, fd, &raw const count, 8) };
 }
 
 /// Appends to a file of ours that was opened for it.

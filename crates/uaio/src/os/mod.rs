@@ -4,6 +4,7 @@
 //! writes errno, allocates, or keeps state.
 
 pub(crate) mod epoll;
+pub(crate) mod eventfd;
 pub(crate) mod file;
 pub(crate) mod futex;
 pub(crate) mod kernel_aio;

@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Mutex, OnceLock};
 
 use super::lock;
-use crate::os::{file, time};
+use crate::os::{eventfd, time};
 use crate::slot::Slot;
 
 /// The list. It has a descriptor of its own only with the engine `scripted`.
@@ -20,13 +20,13 @@ impl Late {
     /// The descriptor by which workers wake the poller.
     pub(super) fn bell(&self) -> Option<i32> {
         crate::process::get()?.script.as_ref()?;
-        let eventfd = file::eventfd().ok()?;
+        let eventfd = eventfd::new().ok()?;
         Some(self.bell.get_or_init(|| eventfd).as_raw_fd())
     }
 
     /// The poller has heard it.
     pub(super) fn hush(&self) {
-        self.bell.get().map(file::eventfd_reset);
+        self.bell.get().map(eventfd::reset);
     }
 
     /// Notes down a performed request whose event is due in `delay_us` microseconds.
@@ -34,7 +34,7 @@ impl Late {
         let due = time::now_ns() + u64::from(delay_us) * 1000;
         lock(&self.list).push((due, slot));
         if let Some(bell) = self.bell.get() {
-            file::eventfd_add(bell.as_raw_fd(), 1);
+            eventfd::add_one(bell.as_raw_fd());
         }
     }
 
