@@ -37,10 +37,17 @@ pub(crate) struct Facts {
 impl Facts {
     /// EBADF when `fd` is not open, or open with O_PATH.
     pub(crate) fn of(fd: i32) -> Result<Facts> {
+        Facts::with_flags(fd, Facts::flags_of(fd)?)
+    }
+
+    /// The `O_` flags alone. EBADF as [`Facts::of`].
+    pub(crate) fn flags_of(fd: i32) -> Result<i32> {
         let flags = file::status_flags(fd)?;
-        if flags & libc::O_PATH != 0 {
-            return Err(Errno::EBADF);
-        }
+        if flags & libc::O_PATH != 0 { Err(Errno::EBADF) } else { Ok(flags) }
+    }
+
+    /// As [`Facts::of`], with flags that were asked for a moment ago.
+    pub(crate) fn with_flags(fd: i32, flags: i32) -> Result<Facts> {
         let st = file::stat(fd)?;
         let kind = match st.st_mode & libc::S_IFMT {
             libc::S_IFREG => Kind::Regular,

@@ -93,7 +93,26 @@ impl Request {
         Ok(request)
     }
 
+    /// Whether `iocb` is a PREAD with nothing special, that passes every check which does not concern its file.
+    pub(crate) fn is_plain_read(iocb: &Iocb) -> bool {
+        let plain = iocb.opcode == IOCB_CMD_PREAD && iocb.rw_flags == 0 && iocb.flags & IOCB_FLAG_IOPRIO == 0;
+        let fits = (1..=MAX_RW_COUNT).contains(&iocb.nbytes) && check_range(iocb.buf, iocb.nbytes).is_ok();
+        plain && fits && iocb.offset >= 0 && iocb.offset.checked_add(iocb.nbytes as i64).is_some()
+    }
+
+    /// The request of an iocb that [`Request::is_plain_read`].
+    pub(crate) fn plain_read(iocb: &Iocb, address: usize) -> Request {
+        let mut request = Request::of_kind(Op::Read, iocb, address, false);
+        request.own[0] = Iovec { base: iocb.buf as usize, len: iocb.nbytes as usize };
+        (request.count, request.want) = (1, iocb.nbytes as u32);
+        request
+    }
+
     fn new(op: Op, iocb: &Iocb, address: usize, facts: &Facts) -> Request {
+        Request::of_kind(op, iocb, address, matches!(facts.kind, Kind::Stream | Kind::Anonymous))
+    }
+
+    fn of_kind(op: Op, iocb: &Iocb, address: usize, stream: bool) -> Request {
         Request {
             data: iocb.data,
             obj: address as u64,
@@ -106,13 +125,13 @@ impl Request {
             done: 0,
             delay_us: 0,
             rw_flags: iocb.rw_flags & !RWF_HIPRI,
-            fd: facts.fd,
+            fd: iocb.fildes as i32,
             resfd: if iocb.flags & IOCB_FLAG_RESFD != 0 { iocb.resfd as i32 } else { -1 },
             priority: 0,
             poll_mask: iocb.buf as u16,
             opcode: iocb.opcode,
             op,
-            stream: matches!(facts.kind, Kind::Stream | Kind::Anonymous),
+            stream,
             cold: false,
             corrupt: false,
             is_performed: false,

@@ -35,6 +35,10 @@ pub(crate) struct Submission {
     batch: Batch,
     /// The library thread is needed until the batch is sent.
     hold: Option<Hold>,
+    /// The last descriptor asked for its flags, and these.
+    flags: Option<(i32, i32)>,
+    /// What came of a read before it was known what its file is: an error, or less than was asked for.
+    early: Option<Result<usize>>,
     /// The last descriptor looked at: batches mostly have one.
     facts: Option<Facts>,
     /// The last descriptor that was found to be an eventfd.
@@ -52,6 +56,8 @@ impl Submission {
             context,
             batch: Batch::new(),
             hold: None,
+            flags: None,
+            early: None,
             facts: None,
             eventfd: None,
             pages: Pages::new(),
@@ -107,11 +113,24 @@ impl Submission {
     /// # Safety
     /// As `run`. The request is counted in.
     unsafe fn start(&mut self, iocb: &Iocb, address: usize) -> Result<()> {
-        let facts = self.facts(iocb.fildes as i32)?;
+        let flags = self.flags(iocb.fildes as i32)?;
         if iocb.flags & IOCB_FLAG_RESFD != 0 {
             self.check_resfd(iocb.resfd as i32)?;
         }
         self.clear_key(address)?;
+        self.early = None;
+        if self.may_be_early(iocb, flags) {
+            let mut request = Request::plain_read(iocb, address);
+            request.started_ns = counters::clock_ns();
+            let done = inline::attempt(&request, request.fd, RWF_NOWAIT);
+            if done == Ok(request.want as usize) {
+                let whole = Fate::Ended(i64::from(request.want));
+                self.accept(request, whole);
+                return Ok(());
+            }
+            self.early = Some(done);
+        }
+        let facts = self.facts(iocb.fildes as i32, flags)?;
         let mut request = Request::check(iocb, address, &facts)?;
         request.started_ns = counters::clock_ns();
         let decided = match &self.process.script {
@@ -177,13 +196,30 @@ impl Submission {
         Ok(())
     }
 
-    fn facts(&mut self, fd: i32) -> Result<Facts> {
+    /// EBADF: `fd` is not open, or open with O_PATH.
+    fn flags(&mut self, fd: i32) -> Result<i32> {
+        if let Some((_, flags)) = self.flags.filter(|known| known.0 == fd) {
+            return Ok(flags);
+        }
+        let flags = Facts::flags_of(fd)?;
+        self.flags = Some((fd, flags));
+        Ok(flags)
+    }
+
+    fn facts(&mut self, fd: i32, flags: i32) -> Result<Facts> {
         if let Some(facts) = self.facts.filter(|f| f.fd == fd) {
             return Ok(facts);
         }
-        let facts = Facts::of(fd)?;
+        let facts = Facts::with_flags(fd, flags)?;
         self.facts = Some(facts);
         Ok(facts)
+    }
+
+    /// A read that may be tried before it is known what the file is: whatever it is, a NOWAIT read at a position that brings
+    /// all that was asked for is the kernel's answer. A file without positions or without iterator refuses it.
+    fn may_be_early(&self, iocb: &Iocb, flags: i32) -> bool {
+        let known = self.facts.is_some_and(|f| f.fd == iocb.fildes as i32);
+        !known && flags & libc::O_DIRECT == 0 && self.process.script.is_none() && Request::is_plain_read(iocb)
     }
 
     fn check_resfd(&mut self, fd: i32) -> Result<()> {
@@ -286,6 +322,13 @@ impl Submission {
         if request.rw_flags & RWF_NOWAIT != 0 {
             return run_flagged(request);
         }
+        // Errors change nothing, and are found again.
+        if let Some(Ok(n)) = self.early.take() {
+            if !facts.never_waits() {
+                return Ok(Fate::Ended(n as i64));
+            }
+            request.advance(n);
+        }
         if facts.non_blocking() || facts.never_waits() {
             return Ok(Fate::Ended(run_once(request)));
         }
@@ -307,7 +350,8 @@ impl Submission {
         if request.rw_flags & RWF_NOWAIT != 0 {
             return Ok(Fate::Ended(run_once(request)));
         }
-        match inline::attempt(request, request.fd, RWF_NOWAIT) {
+        let early = self.early.take();
+        match early.unwrap_or_else(|| inline::attempt(request, request.fd, RWF_NOWAIT)) {
             Err(Errno::EAGAIN) => {
                 request.cold = true;
                 Ok(self.wait_or_run(request))
