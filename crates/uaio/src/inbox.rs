@@ -69,17 +69,27 @@ impl Inbox {
     }
 
     /// The next message of connection `fd`, without waiting.
+    ///
+    /// The limit may fall at any moment, and a file that finds no number is lost: the files are taken while the message
+    /// stays where it is, and it goes when all have come.
     pub(crate) fn receive(&self, fd: i32, message: &mut Message) -> Mail {
-        let mut _raised = None;
-        if self.tight() && !self.fits(fd, message) {
-            // Room appears when files are let go of; but not if the limit has fallen under what there is anyway.
-            if !self.is_outgrown() {
-                return Mail::NoRoom;
-            }
-            _raised = thread::RaisedLimit::new(self.service.room.needed());
+        let first = Self::take_files(fd, message);
+        // Room appears when files are let go of; but not if the limit has fallen under what there is anyway.
+        if first == Mail::NoRoom && self.is_outgrown() {
+            let _raised = thread::RaisedLimit::new(self.service.room.needed());
+            return Self::take_files(fd, message);
         }
-        match socket::receive(fd, &mut message.words, &mut message.fds, false) {
+        first
+    }
+
+    fn take_files(fd: i32, message: &mut Message) -> Mail {
+        match socket::peek(fd, &mut message.words, &mut message.fds) {
+            Ok(got) if got.truncated => {
+                message.fds[..got.fds].iter().for_each(|fd| file::close(*fd));
+                Mail::NoRoom
+            }
             Ok(got) if got.words > 0 => {
+                socket::discard(fd);
                 (message.count, message.fd_count) = (got.words, got.fds);
                 Mail::Message
             }
@@ -88,25 +98,9 @@ impl Inbox {
         }
     }
 
-    /// Whether files could arrive and find no number, which would lose them.
-    fn tight(&self) -> bool {
-        self.service.room.needed() > thread::descriptor_limit()
-    }
-
     /// Whether the program has lowered its limit under what this table has for itself.
     fn is_outgrown(&self) -> bool {
         thread::descriptor_limit() < OWN
-    }
-
-    /// Looks whether the files of the next message find room, leaving the message where it is.
-    fn fits(&self, fd: i32, message: &mut Message) -> bool {
-        match socket::receive(fd, &mut message.words, &mut message.fds, true) {
-            Ok(got) => {
-                message.fds[..got.fds].iter().for_each(|fd| file::close(*fd));
-                !got.truncated
-            }
-            Err(_) => true,
-        }
     }
 
     /// Whether so many descriptors are held that it is worth a look whether some are the same file.

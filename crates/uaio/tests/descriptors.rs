@@ -5,6 +5,7 @@
 mod common;
 
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::*;
 use uaio::abi::*;
@@ -105,4 +106,39 @@ fn the_limit_falls(limit: u64) {
         assert_eq!((reap(ctx, 1)[0].res, page.0[0]), (4096, 7));
     }
     destroy(ctx);
+}
+
+/// A thread changes the limit all the time: no file that io_submit has taken is lost on its way.
+#[test]
+fn the_limit_may_change_at_any_moment() {
+    on_engines(&WAITING, "the_limit_may_change_at_any_moment", || {
+        let pipes: Vec<(i32, i32)> = (0..32).map(|_| pipe()).collect();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    limit_descriptors(16);
+                    limit_descriptors(1024);
+                }
+            });
+            let taken: usize = (0..400).map(|_| polls_end(&pipes)).sum();
+            stop.store(true, Ordering::Relaxed);
+            assert!(taken > 400, "{taken}");
+        });
+    });
+}
+
+/// Polls all pipes, and makes them ready. EAGAIN takes less, or none.
+fn polls_end(pipes: &[(i32, i32)]) -> usize {
+    let ctx = setup(64);
+    let mut iocbs: Vec<Iocb> = pipes.iter().map(|(r, _)| poll_in(*r, 1)).collect();
+    let answer = submit(ctx, &mut iocbs);
+    assert!(answer > 0 || answer == -(libc::EAGAIN as isize), "{answer}");
+    let taken = answer.max(0) as usize;
+    let mut byte = 0u8;
+    pipes.iter().for_each(|(_, w)| assert_eq!(unsafe { libc::write(*w, (&raw const byte).cast(), 1) }, 1));
+    assert!(reap(ctx, taken)[..taken].iter().all(|event| event.res == i64::from(libc::POLLIN)));
+    pipes.iter().for_each(|(r, _)| assert_eq!(unsafe { libc::read(*r, (&raw mut byte).cast(), 1) }, 1));
+    destroy(ctx);
+    taken
 }

@@ -131,7 +131,7 @@ pub(crate) fn send(fd: i32, words: &[u64], fds: &[i32]) -> Result<()> {
     }
 }
 
-/// What [`receive`] brought.
+/// What [`peek`] brought.
 #[derive(Debug)]
 pub(crate) struct Received {
     /// Words of the message.
@@ -142,10 +142,9 @@ pub(crate) struct Received {
     pub(crate) truncated: bool,
 }
 
-/// Receives one message without waiting; EAGAIN when there is none, 0 words when the peer has gone.
-///
-/// With `peek` the message stays, and so do references to its files.
-pub(crate) fn receive(fd: i32, words: &mut [u64], fds: &mut [i32; MAX_FDS], peek: bool) -> Result<Received> {
+/// Receives one message without waiting, and leaves it there, with references to its files; EAGAIN when there is none, 0
+/// words when the peer has gone.
+pub(crate) fn peek(fd: i32, words: &mut [u64], fds: &mut [i32; MAX_FDS]) -> Result<Received> {
     let mut control = MaybeUninit::<Control>::uninit();
     let mut iov = libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: size_of_val(words) };
     // SAFETY: `msghdr` is plain data, for which zero is valid.
@@ -154,7 +153,7 @@ pub(crate) fn receive(fd: i32, words: &mut [u64], fds: &mut [i32; MAX_FDS], peek
     msg.msg_iovlen = 1;
     msg.msg_control = control.as_mut_ptr().cast();
     msg.msg_controllen = size_of::<Control>() as _;
-    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | if peek { libc::MSG_PEEK } else { 0 };
+    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | libc::MSG_PEEK;
     // SAFETY: everything that `msg` names is valid for its length and outlives the call.
     let bytes = unsafe { sys!(SYS_recvmsg, fd, &raw mut msg, flags) }?;
     let head = control.as_ptr().cast::<libc::cmsghdr>();
@@ -173,4 +172,12 @@ pub(crate) fn receive(fd: i32, words: &mut [u64], fds: &mut [i32; MAX_FDS], peek
         }
     }
     Ok(Received { words: bytes / 8, fds: count, truncated: msg.msg_flags & libc::MSG_CTRUNC != 0 })
+}
+
+/// Takes the next message away, and its references to files; a peeked one has been dealt with.
+pub(crate) fn discard(fd: i32) {
+    let mut word = 0u64;
+    let (flags, nobody) = (libc::MSG_DONTWAIT, core::ptr::null_mut::<u8>());
+    // SAFETY: `word` is valid for eight bytes; the rest of the message is cut off.
+    let _ = unsafe { sys!(SYS_recvfrom, fd, &raw mut word, 8, flags, nobody, nobody) };
 }

@@ -45,7 +45,7 @@ pub fn on_engines_with(engines: &[&str], variables: &[(&str, &str)], test: &str,
         child.envs(variables.iter().copied());
         let out = child.output().unwrap();
         let text = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success(), "{test} on {engine}:\n{text}");
+        assert!(out.status.success(), "{test} on {engine}, {}:\n{text}", out.status);
     }
 }
 
