@@ -3,7 +3,7 @@
 
 mod model_common;
 
-use model_common::{Arc, explore, thread};
+use model_common::{Arc, AtomicU32, Ordering, explore, thread};
 use uaio::model::Context;
 
 /// Starts `requests` and ends each on a thread of its own.
@@ -114,4 +114,39 @@ fn the_more_modest_of_two_sleepers_counts() {
         engine.join().unwrap();
         assert_eq!(all(seen), [0, 1, 2]);
     });
+}
+
+/// A round of an engine: the events come first, then their eventfds, here one word. Who takes an event finds it told.
+fn a_round_is_told(events: u64) {
+    explore(2, move || {
+        let context = Arc::new(Context::new(4, 3));
+        let told = Arc::new(AtomicU32::new(0));
+        let requests: Vec<_> = (0..events)
+            .map(|data| {
+                assert!(context.reserve());
+                context.enslot(data)
+            })
+            .collect();
+        let engine = {
+            let (context, told) = (context.clone(), told.clone());
+            thread::spawn(move || {
+                requests.into_iter().for_each(|request| context.finish_quietly(request));
+                told.store(1, Ordering::Relaxed);
+                context.announce(events as u32);
+            })
+        };
+        assert_eq!(context.wait(1, 1), Ok(vec![0]));
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+        engine.join().unwrap();
+    });
+}
+
+#[test]
+fn who_takes_an_event_finds_its_eventfd_told() {
+    a_round_is_told(1);
+}
+
+#[test]
+fn who_takes_the_first_of_a_round_finds_its_eventfd_told() {
+    a_round_is_told(2);
 }

@@ -36,7 +36,8 @@ impl Telling {
 
     /// Waits for the end of the round, if there is one.
     pub(super) fn wait(&self) {
-        let round = self.rounds.load(Ordering::Relaxed);
+        // Acquire: pairs with the store in `end`; what was done before that is done.
+        let round = self.rounds.load(Ordering::Acquire);
         if round.is_multiple_of(2) {
             return;
         }

@@ -221,6 +221,17 @@ impl Context {
         self.0.get().finish(request.0, data as i64, -1, Side::Library);
     }
 
+    /// An engine ends a request of a round, but for its eventfd.
+    pub fn finish_quietly(&self, request: Request) {
+        let data = request.data();
+        self.0.get().finish_quietly(request.0, data as i64);
+    }
+
+    /// The eventfds of a round of `count` requests are told.
+    pub fn announce(&self, count: u32) {
+        self.0.get().announce(count);
+    }
+
     /// io_submit ends a request itself.
     pub fn finish_inline(&self, data: u64) {
         self.0.get().finish_inline(&mut request(data), data as i64);

@@ -2,9 +2,21 @@
 #![allow(dead_code)]
 
 #[cfg(loom)]
-pub use loom::{sync::Arc, thread};
+pub use loom::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+};
 #[cfg(miri)]
-pub use std::{sync::Arc, thread};
+pub use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+};
 
 /// Miri chooses the order of the threads, by its seed.
 #[cfg(miri)]
