@@ -3,6 +3,7 @@
 //! An engine knows no ring and no eventfd number of the program's: it gets slots, and ends each of them
 //! exactly once through [`Context::finish`], on any thread, maybe before `submit` returns.
 
+pub(crate) mod bells;
 pub(crate) mod inline;
 pub(crate) mod scripted;
 pub(crate) mod threads;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::context::Context;
+use crate::engine::bells::{Bell, Bells};
 use crate::engine::{NO_FILE, inline};
 use crate::errno::Result;
 use crate::files::{Files, Handle};
@@ -135,6 +136,30 @@ impl Pool {
             self.release(resfd);
         }
         self.inbox.ended(op);
+    }
+
+    /// As `deliver`, but for its eventfd, which `bells` will tell.
+    fn deliver_quietly(&self, slot: &'static Slot, res: i64, bells: &mut Bells) {
+        let (file, eventfd) = (slot.file.load(Ordering::Relaxed), slot.resfd.load(Ordering::Relaxed));
+        if eventfd == NO_FILE {
+            return self.deliver(slot, res);
+        }
+        // SAFETY: the caller has the slot.
+        let request = unsafe { slot.request() };
+        let (op, number) = (request.op, request.resfd);
+        let (context, fd) = (slot.context(), lock(&self.files).fd(eventfd));
+        context.finish_quietly(slot, res);
+        bells.note(Bell { context, number, eventfd, fd, op });
+        self.release(file);
+    }
+
+    /// Tells the eventfds of what has ended quietly, and lets go of them.
+    fn ring(&self, bells: &mut Bells) {
+        bells.ring();
+        while let Some((eventfd, op)) = bells.next_rung() {
+            self.release(eventfd);
+            self.inbox.ended(op);
+        }
     }
 
     fn release(&self, handle: Handle) {

@@ -1,7 +1,5 @@
 //! The engine over io_uring: one ring, owned by one library thread, never entered by another.
 
-mod bells;
-
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
@@ -11,6 +9,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 use crate::abi::RWF_NOWAIT;
 use crate::context::Context;
 use crate::engine::NO_FILE;
+use crate::engine::bells::{Bell, Bells};
 use crate::errno::{Errno, Result};
 use crate::files::{Files, Handle};
 use crate::inbox::{Inbox, Mail, Message, Order};
@@ -18,8 +17,6 @@ use crate::os::{file, futex};
 use crate::request::{Op, Request};
 use crate::slot::{Slot, State};
 use crate::timers::{self, Side};
-
-use bells::{Bell, Bells};
 
 /// Sizes to try: submission entries, completion entries. Smaller ones need less locked memory.
 const SIZES: [(u32, u32); 4] = [(256, 4096), (64, 1024), (16, 64), (4, 8)];
@@ -348,7 +345,8 @@ impl Uring {
             self.inbox.ended(op);
         } else {
             context.finish_quietly(slot, res);
-            self.bells.note(Bell { context, number, eventfd: resfd, op });
+            let fd = self.files.fd(resfd);
+            self.bells.note(Bell { context, number, eventfd: resfd, fd, op });
         }
         if link & AWAITED != 0 {
             futex::wake_all(word);
@@ -360,7 +358,7 @@ impl Uring {
 
     /// Tells the eventfds of what has ended, then who waits for it.
     fn ring_bells(&mut self) {
-        self.bells.ring(&self.files);
+        self.bells.ring();
         while let Some((eventfd, op)) = self.bells.next_rung() {
             self.release(eventfd);
             self.inbox.ended(op);

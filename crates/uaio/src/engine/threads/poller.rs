@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Pool, lock, pool};
 use crate::context::Context;
+use crate::engine::bells::Bells;
 use crate::engine::{NO_FILE, inline};
 use crate::errno::{Errno, Result};
 use crate::files::Handle;
@@ -37,6 +38,7 @@ pub(crate) struct Poller {
     /// The files of the message that is being dealt with.
     handles: Vec<Handle>,
     message: Option<Box<Message>>,
+    bells: Bells,
 }
 
 /// Makes the poller in the service thread.
@@ -47,7 +49,15 @@ pub(crate) fn open(inbox: Inbox) -> Result<Poller> {
     if let Some(bell) = pool.late.bell() {
         epoll.add(bell, libc::EPOLLIN as u32, BELL)?;
     }
-    Ok(Poller { pool, epoll, waiting: HashMap::new(), stalled: Vec::new(), handles: Vec::new(), message: None })
+    Ok(Poller {
+        pool,
+        epoll,
+        waiting: HashMap::new(),
+        stalled: Vec::new(),
+        handles: Vec::new(),
+        message: None,
+        bells: Bells::default(),
+    })
 }
 
 /// The thread's loop.
@@ -244,11 +254,13 @@ impl Poller {
         handles.sort_unstable();
         handles.dedup();
         handles.into_iter().for_each(|handle| self.end_cancelled(handle));
+        self.pool.ring(&mut self.bells);
     }
 
     fn cancel_one(&mut self, slot: &'static Slot) {
         self.pool.end_queued(|queued| core::ptr::eq(queued, slot));
         self.end_cancelled(slot.file.load(Ordering::Relaxed));
+        self.pool.ring(&mut self.bells);
     }
 
     /// Ends the cancelled requests that wait for a file.
@@ -260,8 +272,14 @@ impl Poller {
         self.watch_rest(handle, left);
         for slot in ended {
             // SAFETY: the slot is with this thread.
-            let res = unsafe { slot.request() }.cancelled();
-            self.pool.finish(slot, res);
+            let request = unsafe { slot.request() };
+            let res = request.cancelled();
+            if slot.context().is_dead() {
+                request.spoil(res);
+                self.pool.deliver_quietly(slot, res, &mut self.bells);
+            } else {
+                self.pool.finish(slot, res);
+            }
         }
         self.pool.release(handle);
     }
