@@ -70,6 +70,8 @@ pub(crate) struct Service {
     timerless: AtomicU32,
     /// 1: O_DIRECT writes are not waited for.
     careless: AtomicU32,
+    /// A [`uring::Mask`].
+    uring_mask: AtomicU32,
 }
 
 /// Somebody who needs the thread: it does not stop meanwhile.
@@ -90,6 +92,7 @@ impl Service {
         let threads_only = [EngineId::Threads, EngineId::Scripted].map(Choice::Forced).contains(&config.choice);
         self.threads_only.store(u32::from(threads_only), Ordering::Relaxed);
         self.careless.store(u32::from(config.writes == Writes::Async), Ordering::Relaxed);
+        self.uring_mask.store(config.uring_mask.0, Ordering::Relaxed);
     }
 
     /// As `first`, but of the other kind.
@@ -98,6 +101,7 @@ impl Service {
         self.pid.store(first.pid.load(Ordering::Relaxed), Ordering::Relaxed);
         self.threads_only.store(1 - first.threads_only.load(Ordering::Relaxed), Ordering::Relaxed);
         self.careless.store(first.careless.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.uring_mask.store(first.uring_mask.load(Ordering::Relaxed), Ordering::Relaxed);
         self.timerless.store(1, Ordering::Relaxed);
     }
 
@@ -288,11 +292,12 @@ impl Service {
         self.room.clear();
         let inbox = Inbox::new(self, listener, self.pid.load(Ordering::Relaxed));
         let wants_uring = self.threads_only.load(Ordering::Relaxed) == 0;
-        match wants_uring.then(uring::open_ring).flatten() {
+        let masked = uring::Mask(self.uring_mask.load(Ordering::Relaxed));
+        match wants_uring.then(|| uring::open_ring(masked)).flatten() {
             Some(ring) => {
                 self.kind.store(EngineId::Uring as u32, Ordering::Relaxed);
                 self.set_state(UP);
-                uring::run(ring, inbox);
+                uring::run(ring, masked, inbox);
             }
             None => {
                 self.kind.store(EngineId::Threads as u32, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! The engine over io_uring: one ring, owned by one library thread, never entered by another.
 
 mod bells;
+mod needs;
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -20,6 +21,7 @@ use crate::slot::{Slot, State};
 use crate::timers::{self, Side};
 
 use bells::{Bell, Bells};
+pub(crate) use needs::Mask;
 
 /// Sizes to try: submission entries, completion entries. Smaller ones need less locked memory.
 const SIZES: [(u32, u32); 4] = [(256, 4096), (64, 1024), (16, 64), (4, 8)];
@@ -42,12 +44,11 @@ const OWN_NOWAIT: u64 = 2;
 /// In [`Slot::link`]: the engine still holds the file.
 const FILE_HELD: u64 = 4;
 
-/// A ring, if this place has one.
-pub(crate) fn open_ring() -> Option<IoUring> {
-    SIZES.iter().find_map(|(sq, cq)| {
+/// A ring, if this place has one that can do what we need.
+pub(crate) fn open_ring(masked: Mask) -> Option<IoUring> {
+    SIZES.iter().filter(|(entries, _)| !masked.hides_ring(*entries)).find_map(|(sq, cq)| {
         let ring = IoUring::builder().setup_cqsize(*cq).build(*sq).ok()?;
-        let params = ring.params();
-        (params.is_feature_nodrop() && params.is_feature_ext_arg()).then_some(ring)
+        needs::are_met(&ring, masked).then_some(ring)
     })
 }
 
@@ -73,9 +74,9 @@ struct Uring {
 }
 
 /// The thread's loop.
-pub(crate) fn run(ring: IoUring, inbox: Inbox) {
+pub(crate) fn run(ring: IoUring, masked: Mask, inbox: Inbox) {
     let mut engine = Uring {
-        quiet_cancels: ring.params().is_feature_skip_cqe_on_success(),
+        quiet_cancels: needs::quiet_cancels(&ring, masked),
         bells: Bells::default(),
         ring,
         inbox,
