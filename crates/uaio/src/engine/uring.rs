@@ -17,6 +17,7 @@ use crate::files::{Files, Handle};
 use crate::inbox::{Inbox, Mail, Message, Order};
 use crate::os::{file, futex};
 use crate::request::{Op, Request};
+use crate::service::nap;
 use crate::slot::{Slot, State};
 use crate::timers::{self, Side};
 
@@ -86,7 +87,8 @@ pub(crate) fn run(ring: IoUring, masked: Mask, inbox: Inbox) {
         again: VecDeque::new(),
         stalled: Vec::new(),
         handles: Vec::new(),
-        message: None,
+        // Now: a filter may forbid what memory needs later.
+        message: Some(Box::default()),
     };
     engine.watch(engine.inbox.listener);
     while engine.turn() {}
@@ -96,6 +98,10 @@ impl Uring {
     /// Waits for something and deals with it. False: the thread is not needed any more.
     fn turn(&mut self) -> bool {
         let quiet = self.wait();
+        if let Some(context) = self.inbox.posted() {
+            self.cancel_all(context);
+            self.inbox.order_done(context);
+        }
         self.reap();
         self.ring_bells();
         self.flush();
@@ -111,7 +117,15 @@ impl Uring {
         for fd in core::mem::take(&mut self.stalled) {
             self.read_connection(fd);
         }
-        waited.is_err_and(|e| e.raw_os_error() == Some(libc::ETIME))
+        match waited.err().and_then(|e| e.raw_os_error()) {
+            Some(libc::ETIME) => true,
+            None | Some(libc::EINTR | libc::EBUSY | libc::EAGAIN) => false,
+            Some(_) => {
+                // The program has forbidden it by a filter of its own.
+                nap();
+                true
+            }
+        }
     }
 
     fn push(&mut self, entry: &squeue::Entry) {
@@ -127,10 +141,10 @@ impl Uring {
 
     fn submit(&mut self) {
         // EBUSY and EAGAIN: completions must be taken first; they come with the next wait.
-        if let Err(e) = self.ring.submit()
-            && matches!(e.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN))
-        {
-            self.reap();
+        match self.ring.submit().err().and_then(|e| e.raw_os_error()) {
+            Some(libc::EBUSY | libc::EAGAIN) => self.reap(),
+            Some(libc::EPERM | libc::EACCES | libc::ENOSYS) => nap(),
+            _ => {}
         }
     }
 

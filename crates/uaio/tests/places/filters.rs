@@ -64,45 +64,107 @@ fn install_allow_list(rest: Answer, threads: Threads) {
     filter.calls(&ends, Answer::Allow).install(rest, threads);
 }
 
+const EPERM: isize = -(libc::EPERM as isize);
+const REFUSED: Answer = Answer::Errno(libc::EPERM);
+const ENGINES: [&str; 4] = ["auto", "inline", "uring", "threads"];
+
+/// The test harness needs more calls than there are now.
+fn end_well() -> ! {
+    unsafe { libc::_exit(0) }
+}
+
+fn in_time(ctx: usize, least: usize, events: &mut [IoEvent], ms: i64) -> isize {
+    let time = Timespec { sec: ms / 1000, nsec: ms % 1000 * 1_000_000 };
+    unsafe { io_getevents(ctx, least as isize, events.len() as isize, events.as_mut_ptr(), &time) }
+}
+
+/// The library's threads were there before, so the filter is not theirs: what is in flight ends and is taken, what
+/// cannot be accepted is told by an errno, and io_destroy ends what waits.
 #[test]
-fn explore() {
-    on_every_engine("filters::explore", || {
-        let ctx = setup(64);
+fn the_allow_list_of_a_thread() {
+    on_engines(&ENGINES, "filters::the_allow_list_of_a_thread", || {
         let Some(scratch) = Scratch::new("allow", true) else { return };
         std::fs::write(scratch.path(), vec![7u8; 65536]).unwrap();
-        let (r, w) = pipe();
-        let mut iocbs = [poll_in(r, 1), poll_in(r, 2)];
-        let polls = submit(ctx, &mut iocbs);
-        let mut page = Page([0; 4096]);
-        let read = rw(IOCB_CMD_PREAD, scratch.file.as_raw_fd(), page.0.as_mut_ptr(), 4096, 4096, 3);
-        let mode = std::env::var("MODE").unwrap_or_default();
-        let threads = if mode.contains("all") { Threads::All } else { Threads::Own };
-        let rest = if mode.contains("kill") { Answer::Kill } else { Answer::Errno(1) };
-        install_allow_list(rest, threads);
-        let say = |what: &str, n: isize| {
-            let t = format!("{what}={n} ");
-            unsafe { libc::write(2, t.as_ptr().cast(), t.len()) };
-        };
-        say("polls", polls);
+        std::fs::remove_file(scratch.path()).unwrap();
+        let (fd, ctx) = (scratch.file.as_raw_fd(), setup(64));
+        let ((r, w), (empty, _w)) = (pipe(), pipe());
+        let mut pages: Vec<Page> = (0..8).map(|_| Page([0; 4096])).collect();
+        let mut iocbs: Vec<Iocb> = pages
+            .iter_mut()
+            .enumerate()
+            .map(|(i, page)| rw(IOCB_CMD_PREAD, fd, page.0.as_mut_ptr(), 4096, i as i64 * 4096, 0))
+            .collect();
+        let mut events = [IoEvent::default(); 16];
+        iocbs.extend([poll_in(r, 1), poll_in(r, 2), poll_in(empty, 3)]);
+        assert_eq!(submit(ctx, &mut iocbs), 11);
+        install_allow_list(REFUSED, Threads::Own);
+        assert_eq!(unsafe { libc::write(w, b"x".as_ptr().cast(), 1) }, 1);
+        assert_eq!(in_time(ctx, 10, &mut events, 20_000), 10);
+        assert!(events[..10].iter().all(|event| if event.data == 0 { event.res == 4096 } else { event.res & 1 == 1 }));
+        assert!(pages.iter().all(|page| page.0 == [7; 4096]));
+        assert_eq!(in_time(ctx, 1, &mut events, 50), 0);
+        assert_eq!((submit(ctx, &mut iocbs[..1]), submit(ctx, &mut iocbs[8..9])), (EPERM, EPERM));
+        assert_eq!(unsafe { io_cancel(ctx, &mut iocbs[0], core::ptr::null_mut()) }, -(libc::EINVAL as isize));
+        destroy(ctx);
+        end_well();
+    });
+}
+
+/// Threads of the library's have it too: nothing dies, nothing spins, what had ended is taken, the rest is an errno.
+#[test]
+fn the_allow_list_of_all_threads() {
+    on_engines(&ENGINES, "filters::the_allow_list_of_all_threads", || {
+        let (ctx, (r, w)) = (setup(64), pipe());
+        let mut events = [IoEvent::default(); 4];
+        assert_eq!(submit(ctx, &mut [poll_in(r, 1)]), 1);
+        assert_eq!(unsafe { libc::write(w, b"x".as_ptr().cast(), 1) }, 1);
+        // Its event is there, so no library thread has anything to do.
+        while unsafe { (ctx as *const RingHeader).read_volatile() }.tail == 0 {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let (before, mut later) = (cpu_ticks(), std::fs::File::open("/proc/self/stat").unwrap());
+        install_allow_list(REFUSED, Threads::All);
+        assert_eq!(in_time(ctx, 1, &mut events, 20_000), 1);
+        assert_eq!(in_time(ctx, 1, &mut events, 1500), 0);
+        let mut text = [0; 1024];
+        let got = std::io::Read::read(&mut later, &mut text).unwrap();
+        let spent = ticks_of(&text[..got]) - before;
+        assert!(spent < 30, "{spent} ticks in 1.5 s");
+        assert_eq!(submit(ctx, &mut [poll_in(r, 1)]), EPERM);
+        destroy(ctx);
+        end_well();
+    });
+}
+
+/// User and system time of this process.
+fn cpu_ticks() -> u64 {
+    ticks_of(&std::fs::read("/proc/self/stat").unwrap())
+}
+
+fn ticks_of(stat: &[u8]) -> u64 {
+    let after_name = stat.iter().rposition(|byte| *byte == b')').unwrap() + 2;
+    let mut fields = stat[after_name..].split(|byte| *byte == b' ').skip(11).take(2);
+    fields.by_ref().map(|field| str::from_utf8(field).unwrap().parse::<u64>().unwrap()).sum()
+}
+
+/// What is forbidden kills. Library threads that are there have no filter: what is in flight ends, and the program finds
+/// it by read, of an eventfd, and in the ring.
+#[test]
+fn the_killing_allow_list_of_a_thread() {
+    on_engines(&ENGINES, "filters::the_killing_allow_list_of_a_thread", || {
+        let (ctx, (r, w)) = (setup(64), pipe());
+        let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+        let poll = Iocb { flags: IOCB_FLAG_RESFD, resfd: eventfd as u32, ..poll_in(r, 5) };
+        assert_eq!(submit(ctx, &mut [poll, poll]), 2);
+        install_allow_list(Answer::Kill, Threads::Own);
         unsafe { libc::write(w, b"x".as_ptr().cast(), 1) };
-        let mut events = [IoEvent::default(); 8];
-        let time = Timespec { sec: 1, nsec: 0 };
-        if polls > 0 {
-            say("got", unsafe { io_getevents(ctx, 2, 8, events.as_mut_ptr(), &time) });
+        let (mut count, mut total) = (0u64, 0);
+        while total < 2 && unsafe { libc::read(eventfd, (&raw mut count).cast(), 8) } == 8 {
+            total += count;
         }
-        say("timeout", unsafe { io_getevents(ctx, 1, 8, events.as_mut_ptr(), &time) });
-        let n = submit(ctx, &mut [read]);
-        say("submit", n);
-        if n == 1 {
-            say("got", unsafe { io_getevents(ctx, 1, 8, events.as_mut_ptr(), &time) });
-            say("res", events[0].res as isize);
-        }
-        say("poll", submit(ctx, &mut [poll_in(r, 1)]));
-        say("cancel", unsafe { io_cancel(ctx, &mut iocbs[0], core::ptr::null_mut()) });
-        say("destroy", unsafe { io_destroy(ctx) });
-        let mut new = 0;
-        say("setup", unsafe { io_setup(1, &mut new) });
-        say("end\n", 0);
-        unsafe { libc::_exit(if mode.is_empty() { 0 } else { 1 }) };
+        let header = unsafe { (ctx as *const RingHeader).read_volatile() };
+        let good = total == 2 && header.tail.wrapping_sub(header.head) == 2;
+        unsafe { libc::_exit(i32::from(!good)) }
     });
 }
