@@ -1,12 +1,14 @@
 //! The library's side of the way that requests come: connections, messages, files.
 
 use crate::context::Context;
+use crate::engine::NO_FILE;
 use crate::errno::Errno;
 use crate::os::socket::{self, MAX_FDS};
 use crate::os::{file, thread};
 use crate::request::Op;
 use crate::service::{Service, word};
 use crate::slot::Slot;
+use crate::sync::Ordering;
 
 /// Words of the longest message.
 const WORDS: usize = MAX_FDS / 2;
@@ -30,6 +32,8 @@ pub(crate) struct Message {
     count: usize,
     fds: [i32; MAX_FDS],
     fd_count: usize,
+    /// Files that found no room: the program has lowered its limit at this very moment.
+    lost: usize,
 }
 
 /// What [`Inbox::receive`] found.
@@ -81,6 +85,8 @@ impl Inbox {
         match socket::receive(fd, &mut message.words, &mut message.fds, false) {
             Ok(got) if got.words > 0 => {
                 (message.count, message.fd_count) = (got.words, got.fds);
+                message.lost = if got.truncated { message.named().saturating_sub(got.fds) } else { 0 };
+                self.service.room.unsent(message.lost as u32);
                 Mail::Message
             }
             Err(Errno::EAGAIN | Errno::EINTR) => Mail::Nothing,
@@ -153,7 +159,7 @@ impl Drop for Inbox {
 
 impl Default for Message {
     fn default() -> Message {
-        Message { words: [0; WORDS], count: 0, fds: [0; MAX_FDS], fd_count: 0 }
+        Message { words: [0; WORDS], count: 0, fds: [0; MAX_FDS], fd_count: 0, lost: 0 }
     }
 }
 
@@ -166,6 +172,17 @@ impl Message {
     /// The descriptors that came along.
     pub(crate) fn fds(&self) -> &[i32] {
         &self.fds[..self.fd_count]
+    }
+
+    /// How many files the requests name, by their places among the descriptors.
+    fn named(&self) -> usize {
+        let places = |slot: &Slot| [&slot.file, &slot.resfd].map(|place| place.load(Ordering::Relaxed));
+        let named = |order| match order {
+            Order::Request(slot) => places(slot).into_iter().filter(|place| *place != NO_FILE).max().unwrap_or(0) + 1,
+            Order::Timer(_) => 1,
+            Order::CancelAll(_) | Order::CancelOne(..) => 0,
+        };
+        self.orders().map(named).max().unwrap_or(0) as usize
     }
 
     /// What to do, in the order of submission.

@@ -113,3 +113,38 @@ fn the_limit_falls(limit: u64) {
     }
     destroy(ctx);
 }
+
+/// The limit falls and rises again and again while messages are on their way: each request has an event, which says
+/// what was read, or EMFILE where its file was lost in the library's table.
+#[test]
+fn the_limit_may_fall_at_any_moment() {
+    on_engines(&WAITING, "the_limit_may_fall_at_any_moment", || {
+        let ctx = setup(64);
+        let (r, _w) = pipe();
+        let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    limit_descriptors(0);
+                    limit_descriptors(4096);
+                    (0..2000).for_each(|_| std::hint::spin_loop());
+                }
+            });
+            let mut lost = 0;
+            for _ in 0..3000 {
+                let mut iocbs = [poll_with(r, eventfd); 8];
+                let accepted = submit(ctx, &mut iocbs);
+                for iocb in iocbs.iter_mut().take(accepted.max(0) as usize) {
+                    unsafe { uaio::entry::io_cancel(ctx, iocb, core::ptr::null_mut()) };
+                }
+                let events = reap(ctx, accepted.max(0) as usize);
+                lost += events.iter().filter(|event| event.res == -i64::from(libc::EMFILE)).count();
+                assert!(events.iter().all(|event| [0, -i64::from(libc::EMFILE)].contains(&event.res)), "{events:?}");
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            eprintln!("{}: {lost} of 24000 lost", engine());
+        });
+        destroy(ctx);
+    });
+}

@@ -130,9 +130,8 @@ impl Pool {
         let op = unsafe { slot.request() }.op;
         let eventfd = if resfd == NO_FILE { -1 } else { lock(&self.files).fd(resfd) };
         slot.context().finish(slot, res, eventfd, Side::Library);
-        self.release(file);
-        if resfd != NO_FILE {
-            self.release(resfd);
+        for handle in [file, resfd].into_iter().filter(|handle| *handle != NO_FILE) {
+            self.release(handle);
         }
         self.inbox.ended(op);
     }

@@ -252,7 +252,7 @@ impl Uring {
                     self.cancel_all(context);
                     self.inbox.order_done(context);
                 }
-                Order::Timer(index) => return timers::introduced(index, message.fds()[0]),
+                Order::Timer(index) => return message.fds().iter().for_each(|fd| timers::introduced(index, *fd)),
                 Order::CancelOne(slot, ticket) => {
                     let context = slot.context();
                     if slot.is_cancelled(ticket) {
@@ -269,17 +269,21 @@ impl Uring {
     fn start(&mut self, slot: &'static Slot, handles: &[Handle]) {
         // SAFETY: the slot was handed over to this engine.
         let request = unsafe { slot.request() };
-        let file = handles[slot.file.load(Ordering::Relaxed) as usize];
-        slot.file.store(file, Ordering::Relaxed);
-        let resfd = slot.resfd.load(Ordering::Relaxed);
-        if resfd != NO_FILE {
-            let mut eventfd = handles[resfd as usize];
+        let file = handles.get(slot.file.load(Ordering::Relaxed) as usize);
+        let resfd = handles.get(slot.resfd.swap(NO_FILE, Ordering::Relaxed) as usize);
+        if let Some(mut eventfd) = resfd.copied() {
             if self.inbox.is_crowded() {
                 eventfd = self.files.shared(request.resfd, eventfd);
             }
             slot.resfd.store(eventfd, Ordering::Relaxed);
             self.files.keep(eventfd);
         }
+        let Some(file) = file.copied() else {
+            slot.link.store(0, Ordering::Relaxed);
+            slot.shift_state(State::Sent, State::Taken);
+            return self.finish(slot, Errno::EMFILE.negated() as i64);
+        };
+        slot.file.store(file, Ordering::Relaxed);
         let mut link = 0;
         if matches!(request.op, Op::Write | Op::Fsync | Op::Fdatasync) {
             // A write may have to be submitted again; a worker of the kernel's looks the file of an fsync up.

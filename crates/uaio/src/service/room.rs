@@ -66,7 +66,8 @@ impl Room {
         let missing = files.saturating_sub(kept);
         let mut found = missing == 0 || self.reserve(missing);
         for _ in 1..TRIES {
-            if found {
+            // Where nothing is held, nothing will make room.
+            if found || self.held.load(Ordering::Relaxed) <= kept {
                 break;
             }
             nap();
@@ -79,8 +80,8 @@ impl Room {
         found
     }
 
-    /// `files` were not sent after all.
-    pub(super) fn unsent(&self, files: u32) {
+    /// `files` were not sent after all, or did not arrive.
+    pub(crate) fn unsent(&self, files: u32) {
         self.settled(files);
         self.give_back(files);
     }

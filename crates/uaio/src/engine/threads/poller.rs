@@ -130,7 +130,7 @@ impl Poller {
                     self.cancel_all(context);
                     self.pool.inbox.order_done(context);
                 }
-                Order::Timer(index) => return timers::introduced(index, message.fds()[0]),
+                Order::Timer(index) => return message.fds().iter().for_each(|fd| timers::introduced(index, *fd)),
                 Order::CancelOne(slot, ticket) => {
                     let context = slot.context();
                     if slot.is_cancelled(ticket) {
@@ -149,16 +149,17 @@ impl Poller {
         // SAFETY: the slot was handed over to this engine.
         let request = unsafe { slot.request() };
         let waits = request.op == Op::Poll || request.stream;
-        let mut handle = handles[slot.file.load(Ordering::Relaxed) as usize];
+        let file = handles.get(slot.file.swap(NO_FILE, Ordering::Relaxed) as usize);
         let (mut files, crowded) = (lock(&self.pool.files), self.pool.inbox.is_crowded());
-        if waits || crowded {
-            handle = files.shared(request.fd, handle);
+        if let Some(mut handle) = file.copied() {
+            if waits || crowded {
+                handle = files.shared(request.fd, handle);
+            }
+            slot.file.store(handle, Ordering::Relaxed);
+            files.keep(handle);
         }
-        slot.file.store(handle, Ordering::Relaxed);
-        files.keep(handle);
-        let resfd = slot.resfd.load(Ordering::Relaxed);
-        if resfd != NO_FILE {
-            let mut eventfd = handles[resfd as usize];
+        let resfd = handles.get(slot.resfd.swap(NO_FILE, Ordering::Relaxed) as usize);
+        if let Some(mut eventfd) = resfd.copied() {
             if crowded {
                 eventfd = files.shared(request.resfd, eventfd);
             }
@@ -168,8 +169,11 @@ impl Poller {
         drop(files);
         let taken = slot.shift_state(State::Sent, State::Taken);
         crate::os::futex::wake_all(slot.futex());
+        let handle = slot.file.load(Ordering::Relaxed);
         if let Some(res) = request.performed() {
             self.pool.finish(slot, res);
+        } else if handle == NO_FILE {
+            self.pool.finish(slot, Errno::EMFILE.negated() as i64);
         } else if !taken || (!request.is_lasting() && slot.context().is_dead()) {
             self.pool.finish(slot, request.cancelled());
         } else if waits {
