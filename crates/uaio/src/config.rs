@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 
 use crate::engine::scripted::LOG_MAX;
+use crate::engine::uring::Mask;
 use crate::fault::Script;
 use crate::stats::EngineId;
 
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) max_nr: u64,
     /// NUL-terminated; empty when unset.
     pub(crate) stats_dir: [u8; DIR_MAX],
+    /// What a test takes away from io_uring.
+    pub(crate) uring_mask: Mask,
 }
 
 impl Config {
@@ -51,7 +54,8 @@ impl Config {
     pub(crate) fn read() -> Config {
         let max_nr = variable(c"UAIO_MAX_NR").and_then(number).unwrap_or_else(host_max_nr);
         let cancel_extended = variable(c"UAIO_CANCEL").is_some_and(|value| value.to_bytes() == b"extended");
-        Config { choice: choice(), writes: writes(), cancel_extended, max_nr, stats_dir: stats_dir() }
+        let uring_mask = Mask::new(variable(c"UAIO_URING_MASK").unwrap_or_default().to_bytes());
+        Config { choice: choice(), writes: writes(), cancel_extended, max_nr, stats_dir: stats_dir(), uring_mask }
     }
 }
 

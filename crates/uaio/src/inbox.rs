@@ -118,6 +118,11 @@ impl Inbox {
         self.service.order_done(context);
     }
 
+    /// A context whose requests shall end, and of which no message could tell.
+    pub(crate) fn posted(&self) -> Option<&'static Context> {
+        self.service.posted()
+    }
+
     /// A message with `count` files has been dealt with.
     pub(crate) fn settled(&self, count: usize) {
         self.service.room.settled(count as u32);

@@ -19,7 +19,7 @@ use crate::os::{futex, socket, thread, time};
 use crate::request::Op;
 use crate::slot::{Slot, State};
 use crate::stats::EngineId;
-use crate::sync::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::timers;
 
 use room::Room;
@@ -32,6 +32,9 @@ const STOPPING: u32 = 3;
 
 /// After a failed start, requests run inline for so long before the next try.
 const RETRY_NS: u64 = 1_000_000_000;
+
+/// How often a message without files is tried, a millisecond apart, before its order is posted.
+const TRIES: u32 = 100;
 
 /// Lowest bits of a word of a message: what it is. Slots and contexts are 64-byte aligned.
 pub(crate) mod word {
@@ -63,6 +66,8 @@ pub(crate) struct Service {
     pub(crate) room: Room,
     sender: Sender,
     failed_at_ns: AtomicU64,
+    /// The address of a context for [`Service::posted`], or 0.
+    board: AtomicUsize,
     pid: AtomicI32,
     /// 1: only worker threads are wanted.
     threads_only: AtomicU32,
@@ -70,6 +75,8 @@ pub(crate) struct Service {
     timerless: AtomicU32,
     /// 1: O_DIRECT writes are not waited for.
     careless: AtomicU32,
+    /// A [`uring::Mask`].
+    uring_mask: AtomicU32,
 }
 
 /// Somebody who needs the thread: it does not stop meanwhile.
@@ -90,6 +97,7 @@ impl Service {
         let threads_only = [EngineId::Threads, EngineId::Scripted].map(Choice::Forced).contains(&config.choice);
         self.threads_only.store(u32::from(threads_only), Ordering::Relaxed);
         self.careless.store(u32::from(config.writes == Writes::Async), Ordering::Relaxed);
+        self.uring_mask.store(config.uring_mask.0, Ordering::Relaxed);
     }
 
     /// As `first`, but of the other kind.
@@ -98,6 +106,7 @@ impl Service {
         self.pid.store(first.pid.load(Ordering::Relaxed), Ordering::Relaxed);
         self.threads_only.store(1 - first.threads_only.load(Ordering::Relaxed), Ordering::Relaxed);
         self.careless.store(first.careless.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.uring_mask.store(first.uring_mask.load(Ordering::Relaxed), Ordering::Relaxed);
         self.timerless.store(1, Ordering::Relaxed);
     }
 
@@ -252,6 +261,24 @@ impl Service {
         self.pending.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// Where no message gets through, by a filter of the program's: the thread finds it when it looks next, which is
+    /// within its idle time. False: another one is there.
+    fn post(&self, context: usize) -> bool {
+        // Release: pairs with the Acquire in `posted`, so that the thread sees the context dead.
+        self.board.compare_exchange(0, context, Ordering::Release, Ordering::Relaxed).is_ok()
+    }
+
+    /// The context on the board, whose requests shall end.
+    pub(crate) fn posted(&self) -> Option<&'static Context> {
+        if self.board.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        // Acquire: pairs with the Release in `post`.
+        let address = self.board.swap(0, Ordering::Acquire);
+        // SAFETY: null, or a context, which is never unmapped.
+        unsafe { (address as *const Context).as_ref() }
+    }
+
     /// Waits until every accepted write and fsync is performed.
     pub(crate) fn drain(&self) {
         if thread::pid() != self.pid.load(Ordering::Relaxed) {
@@ -288,11 +315,12 @@ impl Service {
         self.room.clear();
         let inbox = Inbox::new(self, listener, self.pid.load(Ordering::Relaxed));
         let wants_uring = self.threads_only.load(Ordering::Relaxed) == 0;
-        match wants_uring.then(uring::open_ring).flatten() {
+        let masked = uring::Mask(self.uring_mask.load(Ordering::Relaxed));
+        match wants_uring.then(|| uring::open_ring(masked)).flatten() {
             Some(ring) => {
                 self.kind.store(EngineId::Uring as u32, Ordering::Relaxed);
                 self.set_state(UP);
-                uring::run(ring, inbox);
+                uring::run(ring, masked, inbox);
             }
             None => {
                 self.kind.store(EngineId::Threads as u32, Ordering::Relaxed);
@@ -327,9 +355,14 @@ impl Engine for &'static Service {
         let address = core::ptr::from_ref(context) as u64;
         self.lend(context);
         // io_destroy waits for what this ends: it must get there, also where for now no descriptor is to be had.
+        let mut tries = 0;
         while self.send(&[address | word::CANCEL_ALL], &[]).is_err() {
             if context.is_idle_but_for_caller() {
                 return self.order_done(context);
+            }
+            tries += 1;
+            if tries > TRIES && self.post(address as usize) {
+                return;
             }
             nap();
         }
@@ -348,7 +381,8 @@ fn is_write(op: Op) -> bool {
     matches!(op, Op::Write | Op::Fsync | Op::Fdatasync)
 }
 
-fn nap() {
+/// A millisecond's sleep, by nothing but a futex.
+pub(crate) fn nap() {
     let nobody = AtomicU32::new(0);
     let _ = futex::wait(&nobody, 0, time::Deadline::after_ns(1_000_000));
 }

@@ -86,19 +86,31 @@ fn the_limit_falls(limit: u64) {
     let ctx = setup(4096);
     let (r, w) = pipe();
     let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
-    // Without a library thread there is nobody to poll.
-    let polls = if engine() == "inline" { 0 } else { 4096 };
-    let mut iocbs = vec![poll_with(r, eventfd); polls];
+    // Reads of an empty pipe are performed inside io_submit where the engine has no thread to wait in.
+    let reads = if engine() == "inline" { 0 } else { 1024 };
+    let mut bytes = [0u8; 1024];
+    let read = |byte: &mut u8| Iocb {
+        flags: IOCB_FLAG_RESFD,
+        resfd: eventfd as u32,
+        ..rw(IOCB_CMD_PREAD, r, byte, 1, 0, 2)
+    };
+    let mut iocbs: Vec<Iocb> = bytes[..reads].iter_mut().map(read).collect();
+    iocbs.resize(4096, poll_with(r, eventfd));
     let mut sent = 0;
-    while sent < polls {
+    while sent < 4096 {
         let answer = submit(ctx, &mut iocbs[sent..]);
         assert!(answer > 0, "{answer} after {sent}");
         sent += answer as usize;
     }
     limit_descriptors(limit);
-    assert_eq!(unsafe { libc::write(w, b"x".as_ptr().cast(), 1) }, 1);
-    assert_eq!(reap(ctx, polls).len(), polls);
-    assert!(polls == 0 || count_of(eventfd) == polls as u64);
+    assert_eq!(unsafe { libc::write(w, [1u8; 2048].as_ptr().cast(), 2048) }, 2048);
+    let events = reap(ctx, 4096);
+    assert_eq!(events.iter().filter(|event| event.data == 2 && event.res == 1).count(), reads);
+    let unready =
+        events.iter().find(|event| event.data != 2 && event.res & i64::from(libc::POLLIN) == 0 || event.res < 0);
+    assert_eq!(unready, None);
+    assert!(bytes[..reads].iter().all(|byte| *byte == 1));
+    assert_eq!(count_of(eventfd), 4096);
     let mut page = Page([0; 4096]);
     for i in 0..16 {
         let read = rw(IOCB_CMD_PREAD, scratch.file.as_raw_fd(), page.0.as_mut_ptr(), 4096, i * 4096, 1);
@@ -141,4 +153,42 @@ fn polls_end(pipes: &[(i32, i32)]) -> usize {
     pipes.iter().for_each(|(r, _)| assert_eq!(unsafe { libc::read(*r, (&raw mut byte).cast(), 1) }, 1));
     destroy(ctx);
     taken
+}
+
+/// The limit falls and rises again and again while messages are on their way: each request has an event, which says
+/// what was read, or EMFILE where its file was lost in the library's table.
+#[test]
+fn the_limit_may_fall_at_any_moment() {
+    on_engines(&WAITING, "the_limit_may_fall_at_any_moment", || {
+        let ctx = setup(64);
+        let (r, _w) = pipe();
+        let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    limit_descriptors(0);
+                    limit_descriptors(4096);
+                    (0..2000).for_each(|_| std::hint::spin_loop());
+                }
+            });
+            let mut lost = 0;
+            for _ in 0..3000 {
+                let mut iocbs = [poll_with(r, eventfd); 8];
+                let accepted = submit(ctx, &mut iocbs);
+                for iocb in iocbs.iter_mut().take(accepted.max(0) as usize) {
+                    unsafe { uaio::entry::io_cancel(ctx, iocb, core::ptr::null_mut()) };
+                }
+                let events = reap(ctx, accepted.max(0) as usize);
+                lost += events.iter().filter(|event| event.res == -i64::from(libc::EMFILE)).count();
+                assert!(
+                    events.iter().all(|event| [0, -i64::from(libc::EMFILE)].contains(&event.res)),
+                    "{events:?}"
+                );
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            eprintln!("{}: {lost} of 24000 lost", engine());
+        });
+        destroy(ctx);
+    });
 }

@@ -24,7 +24,12 @@ impl Engine for Inline {
         for slot in batch.slots() {
             // SAFETY: the submitter has the slots of its batch.
             let request = unsafe { slot.request() };
-            let res = run_to_end(request, request.fd);
+            let ready = if request.op == Op::Poll { attempt(request, request.fd, 0) } else { Ok(0) };
+            let res = match ready {
+                // There was room for its file when it was accepted, and now there is not: nobody is there to wait.
+                Err(Errno::EAGAIN) => Errno::EMFILE.negated() as i64,
+                _ => run_to_end(request, request.fd),
+            };
             slot.context().finish(slot, res, request.resfd, Side::Program);
         }
         batch.clear();

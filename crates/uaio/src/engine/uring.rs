@@ -1,5 +1,7 @@
 //! The engine over io_uring: one ring, owned by one library thread, never entered by another.
 
+mod needs;
+
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
@@ -15,8 +17,11 @@ use crate::files::{Files, Handle};
 use crate::inbox::{Inbox, Mail, Message, Order};
 use crate::os::{file, futex};
 use crate::request::{Op, Request};
+use crate::service::nap;
 use crate::slot::{Slot, State};
 use crate::timers::{self, Side};
+
+pub(crate) use needs::Mask;
 
 /// Sizes to try: submission entries, completion entries. Smaller ones need less locked memory.
 const SIZES: [(u32, u32); 4] = [(256, 4096), (64, 1024), (16, 64), (4, 8)];
@@ -39,12 +44,11 @@ const OWN_NOWAIT: u64 = 2;
 /// In [`Slot::link`]: the engine still holds the file.
 const FILE_HELD: u64 = 4;
 
-/// A ring, if this place has one.
-pub(crate) fn open_ring() -> Option<IoUring> {
-    SIZES.iter().find_map(|(sq, cq)| {
+/// A ring, if this place has one that can do what we need.
+pub(crate) fn open_ring(masked: Mask) -> Option<IoUring> {
+    SIZES.iter().filter(|(entries, _)| !masked.hides_ring(*entries)).find_map(|(sq, cq)| {
         let ring = IoUring::builder().setup_cqsize(*cq).build(*sq).ok()?;
-        let params = ring.params();
-        (params.is_feature_nodrop() && params.is_feature_ext_arg()).then_some(ring)
+        needs::are_met(&ring, masked).then_some(ring)
     })
 }
 
@@ -70,9 +74,9 @@ struct Uring {
 }
 
 /// The thread's loop.
-pub(crate) fn run(ring: IoUring, inbox: Inbox) {
+pub(crate) fn run(ring: IoUring, masked: Mask, inbox: Inbox) {
     let mut engine = Uring {
-        quiet_cancels: ring.params().is_feature_skip_cqe_on_success(),
+        quiet_cancels: needs::quiet_cancels(&ring, masked),
         bells: Bells::default(),
         ring,
         inbox,
@@ -82,7 +86,8 @@ pub(crate) fn run(ring: IoUring, inbox: Inbox) {
         again: VecDeque::new(),
         stalled: Vec::new(),
         handles: Vec::new(),
-        message: None,
+        // Now: a filter may forbid what memory needs later.
+        message: Some(Box::default()),
     };
     engine.watch(engine.inbox.listener);
     while engine.turn() {}
@@ -92,6 +97,10 @@ impl Uring {
     /// Waits for something and deals with it. False: the thread is not needed any more.
     fn turn(&mut self) -> bool {
         let quiet = self.wait();
+        if let Some(context) = self.inbox.posted() {
+            self.cancel_all(context);
+            self.inbox.order_done(context);
+        }
         self.reap();
         self.ring_bells();
         self.flush();
@@ -107,7 +116,15 @@ impl Uring {
         for fd in core::mem::take(&mut self.stalled) {
             self.read_connection(fd);
         }
-        waited.is_err_and(|e| e.raw_os_error() == Some(libc::ETIME))
+        match waited.err().and_then(|e| e.raw_os_error()) {
+            Some(libc::ETIME) => true,
+            None | Some(libc::EINTR | libc::EBUSY | libc::EAGAIN) => false,
+            Some(_) => {
+                // The program has forbidden it by a filter of its own.
+                nap();
+                true
+            }
+        }
     }
 
     fn push(&mut self, entry: &squeue::Entry) {
@@ -123,10 +140,10 @@ impl Uring {
 
     fn submit(&mut self) {
         // EBUSY and EAGAIN: completions must be taken first; they come with the next wait.
-        if let Err(e) = self.ring.submit()
-            && matches!(e.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN))
-        {
-            self.reap();
+        match self.ring.submit().err().and_then(|e| e.raw_os_error()) {
+            Some(libc::EBUSY | libc::EAGAIN) => self.reap(),
+            Some(libc::EPERM | libc::EACCES | libc::ENOSYS) => nap(),
+            _ => {}
         }
     }
 
@@ -234,7 +251,7 @@ impl Uring {
                     self.cancel_all(context);
                     self.inbox.order_done(context);
                 }
-                Order::Timer(index) => return timers::introduced(index, message.fds()[0]),
+                Order::Timer(index) => return message.fds().iter().for_each(|fd| timers::introduced(index, *fd)),
                 Order::CancelOne(slot, ticket) => {
                     let context = slot.context();
                     if slot.is_cancelled(ticket) {

@@ -337,6 +337,7 @@ impl Table {
             cancel_extended: false,
             max_nr: 1000,
             stats_dir: [0; _],
+            uring_mask: crate::engine::uring::Mask::default(),
         };
         table.open(&config, 1).unwrap();
         Table(table, Eternal::new())

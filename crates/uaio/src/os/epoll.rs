@@ -38,16 +38,15 @@ impl Epoll {
         let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0, 0);
     }
 
-    /// The data of what is ready, after `timeout_ms` at most.
-    pub(crate) fn wait(&self, timeout_ms: i32, ready: &mut [u64; EVENTS]) -> usize {
+    /// The data of what is ready, after `timeout_ms` at most. EINTR, or what a filter says.
+    pub(crate) fn wait(&self, timeout_ms: i32, ready: &mut [u64; EVENTS]) -> Result<usize> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
         // SAFETY: the array is valid for EVENTS entries; no mask.
-        let got = unsafe { sys!(SYS_epoll_pwait, self.0, events.as_mut_ptr(), EVENTS, timeout_ms, 0, 8) };
-        let count = got.unwrap_or(0);
+        let count = unsafe { sys!(SYS_epoll_pwait, self.0, events.as_mut_ptr(), EVENTS, timeout_ms, 0, 8) }?;
         for (place, event) in ready.iter_mut().zip(&events[..count]) {
             *place = event.u64;
         }
-        count
+        Ok(count)
     }
 }
 

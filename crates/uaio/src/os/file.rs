@@ -3,6 +3,7 @@
 use crate::abi::Iovec;
 use crate::errno::{Errno, Result};
 use crate::os::raw::sys;
+use crate::os::thread;
 
 /// `fcntl(F_GETFL)`: mode and status flags. EBADF when `fd` is not open.
 pub(crate) fn status_flags(fd: i32) -> Result<i32> {
@@ -66,6 +67,17 @@ pub(crate) fn sync(fd: i32, data_only: bool) -> Result<usize> {
 
 /// One look at readiness: the ready bits of `mask`, of POLLERR and of POLLHUP.
 pub(crate) fn poll_now(fd: i32, mask: u16) -> Result<u16> {
+    match poll_once(fd, mask) {
+        // RLIMIT_NOFILE is 0: not even one descriptor can be polled.
+        Err(Errno::EINVAL) => {
+            let _raised = thread::RaisedLimit::new(1);
+            poll_once(fd, mask)
+        }
+        seen => seen,
+    }
+}
+
+fn poll_once(fd: i32, mask: u16) -> Result<u16> {
     let mut p = libc::pollfd { fd, events: mask as i16, revents: 0 };
     let zero = crate::abi::Timespec::default();
     // EINTR also without any wait, when nothing is ready and a signal is pending: that says nothing about the file.

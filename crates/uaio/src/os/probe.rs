@@ -3,6 +3,7 @@
 //! A probe says what is true now; a program that unmaps its iocb from another thread while io_submit reads
 //! it is outside of what can be caught.
 
+use crate::errno::Errno;
 use crate::os::raw::sys;
 
 const PAGE: usize = 4096;
@@ -92,8 +93,21 @@ fn readable_word(addr: usize) -> bool {
     }
     const NO_SUCH_HOW: usize = 99;
     // SAFETY: `how` is invalid, so the mask is read and nothing is changed; no old mask is written.
-    let ret = unsafe { sys!(SYS_rt_sigprocmask, NO_SUCH_HOW, addr, 0, 8) };
-    ret == Err(crate::errno::Errno::EINVAL)
+    match unsafe { sys!(SYS_rt_sigprocmask, NO_SUCH_HOW, addr, 0, 8) } {
+        Err(Errno::EINVAL) => true,
+        Err(Errno::EFAULT) => false,
+        _ => comparable_word(addr),
+    }
+}
+
+/// The same where a filter forbids the call: a futex call compares both words with 0, and then moves nobody.
+#[cold]
+fn comparable_word(addr: usize) -> bool {
+    let own = 0u32;
+    let op = libc::FUTEX_CMP_REQUEUE | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: wakes and moves nobody; reads the word, or fails with EFAULT.
+    let read = |word: usize| unsafe { sys!(SYS_futex, word, op, 0, 0, &raw const own, 0) };
+    [addr, addr + 4].iter().all(|word| read(*word) != Err(Errno::EFAULT))
 }
 
 /// The 4 bytes at `addr`, which is aligned, by an atomic "add 0" of the kernel.
@@ -119,6 +133,19 @@ fn in_own_frame(addr: usize, len: usize) -> bool {
 mod tests {
     use super::*;
     use crate::os::mem;
+
+    #[test]
+    fn both_looks_see_the_same() {
+        let map = mem::map_private(3 * PAGE).unwrap();
+        let base = map as usize;
+        mem::protect_none(base + PAGE, PAGE);
+        mem::protect_read(base + 2 * PAGE, PAGE);
+        for (at, good) in [(0, true), (PAGE - 8, true), (PAGE, false), (2 * PAGE - 8, false), (2 * PAGE, true)] {
+            assert_eq!((readable_word(base + at), comparable_word(base + at)), (good, good), "{at}");
+        }
+        assert!(!comparable_word(0) && !comparable_word(usize::MAX - 7));
+        mem::unmap(base, 3 * PAGE);
+    }
 
     #[test]
     fn holes_and_read_only_pages_are_seen() {

@@ -79,8 +79,8 @@ impl Room {
         found
     }
 
-    /// `files` were not sent after all.
-    pub(super) fn unsent(&self, files: u32) {
+    /// `files` were not sent after all, or did not arrive.
+    pub(crate) fn unsent(&self, files: u32) {
         self.settled(files);
         self.give_back(files);
     }

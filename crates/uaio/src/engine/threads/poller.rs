@@ -14,6 +14,7 @@ use crate::inbox::{Inbox, Mail, Message, Order};
 use crate::os::epoll::{EVENTS, Epoll};
 use crate::os::file;
 use crate::request::Op;
+use crate::service::nap;
 use crate::slot::{Slot, State};
 use crate::timers;
 
@@ -49,13 +50,15 @@ pub(crate) fn open(inbox: Inbox) -> Result<Poller> {
     if let Some(bell) = pool.late.bell() {
         epoll.add(bell, libc::EPOLLIN as u32, BELL)?;
     }
+    // Now: a filter may forbid what memory needs later.
+    let message = Some(Box::default());
     Ok(Poller {
         pool,
         epoll,
         waiting: HashMap::new(),
         stalled: Vec::new(),
         handles: Vec::new(),
-        message: None,
+        message,
         bells: Bells::default(),
     })
 }
@@ -71,7 +74,17 @@ impl Poller {
         let mut ready = [0; EVENTS];
         let time = if self.stalled.is_empty() { IDLE_MS } else { LOOK_AGAIN_MS };
         let time = self.pool.late.wait_ms().map_or(time, |late| late.min(time));
-        let count = self.epoll.wait(time, &mut ready);
+        let count = self.epoll.wait(time, &mut ready).unwrap_or_else(|why| {
+            if why != Errno::EINTR {
+                // The program has forbidden it by a filter of its own.
+                nap();
+            }
+            0
+        });
+        if let Some(context) = self.pool.inbox.posted() {
+            self.cancel_all(context);
+            self.pool.inbox.order_done(context);
+        }
         for slot in self.pool.late.due() {
             // SAFETY: taken out of the list.
             let res = unsafe { slot.request() }.performed().unwrap_or_default();
@@ -127,7 +140,7 @@ impl Poller {
                     self.cancel_all(context);
                     self.pool.inbox.order_done(context);
                 }
-                Order::Timer(index) => return timers::introduced(index, message.fds()[0]),
+                Order::Timer(index) => return message.fds().iter().for_each(|fd| timers::introduced(index, *fd)),
                 Order::CancelOne(slot, ticket) => {
                     let context = slot.context();
                     if slot.is_cancelled(ticket) {
