@@ -36,6 +36,7 @@
 //! | tasks on tokio | `uaio::tokio::drive` (feature `tokio`) | an eventfd, no thread |
 //! | an event loop of your own | [`Builder::eventfd`], [`Context::dispatch`] | an eventfd write for each completion |
 //! | `O_DIRECT` | [`AlignedBuf`], or [`BufferPool`] | with the pool an operation allocates nothing |
+//! | error paths to test | [`Builder::faults`] | the engine `scripted`: what it does not make fail is real I/O |
 //! | the raw calls | [`sys`] | nothing, and all the care is yours |
 //!
 //! An operation costs an uncontended lock at submit and one more when it is taken, and no allocation unless its buffer
@@ -131,8 +132,8 @@ pub use api::tokio;
 #[cfg(target_os = "linux")]
 pub use api::{
     AlignedBuf, Batch, BufferPool, Builder, Cancel, Closing, Completion, Completions, Context, Ended, Engine,
-    IoBuf, IoBufMut, IoFile, Operation, PoolBuf, Priority, Readiness, Rejected, RwFlags, Scope, ScopedTicket,
-    Ticket,
+    Faults, FaultsError, IoBuf, IoBufMut, IoFile, Operation, PoolBuf, Priority, Readiness, Rejected, RwFlags,
+    Scope, ScopedTicket, Ticket,
 };
 #[cfg(target_os = "linux")]
 pub use errno::Errno;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::closing::Closing;
 use super::completion::{Batch, Rejected};
 use super::completions::Completions;
+use super::faults::Faults;
 use super::flights::Home;
 use super::operation::Operation;
 use super::scope::{self, Scope};
@@ -38,6 +39,7 @@ pub struct Builder {
     bytes_max: u64,
     eventfd: bool,
     name: Option<Box<str>>,
+    faults: Option<Faults>,
 }
 
 impl Builder {
@@ -56,6 +58,16 @@ impl Builder {
             Engine::Uring => EngineId::Uring,
             Engine::Threads => EngineId::Threads,
         });
+        self
+    }
+
+    /// Makes operations fail, fall short or come late, as `faults` say: the engine `scripted`, for tests of error paths.
+    /// It is this context's alone; the others are not concerned. Operations that would wait are executed by library threads then,
+    /// whatever [`engine`](Builder::engine) says, and `UAIO_FAULT` in the environment does not matter to the context.
+    ///
+    /// See [`Faults`] for what can be written.
+    pub fn faults(mut self, faults: Faults) -> Builder {
+        self.faults = Some(faults);
         self
     }
 
@@ -86,12 +98,14 @@ impl Builder {
     /// [`EAGAIN`](Errno::EAGAIN) (the quota is used up), [`ENOMEM`](Errno::ENOMEM), [`ENOSYS`](Errno::ENOSYS) (the engine cannot
     /// be had here). [`EMFILE`](Errno::EMFILE), [`ENFILE`](Errno::ENFILE) (no descriptor for the eventfd).
     pub fn build(self) -> Result<Context> {
-        let Builder { capacity, engine, bytes_max, eventfd, name } = self;
+        let Builder { capacity, engine, bytes_max, eventfd, name, faults } = self;
+        let engine = faults.as_ref().map(|_| EngineId::Scripted).or(engine);
+        let script = faults.map(Faults::into_script);
         if capacity == 0 {
             return Err(Errno::EINVAL);
         }
         let eventfd = if eventfd { Some(eventfd::new()?) } else { None };
-        Ok(Context { shared: Shared::open(Plan { capacity, engine, bytes_max, eventfd, name })? })
+        Ok(Context { shared: Shared::open(Plan { capacity, engine, bytes_max, eventfd, name, script })? })
     }
 }
 
@@ -125,7 +139,7 @@ impl Context {
 
     /// Sets things before the context is made.
     pub fn builder() -> Builder {
-        Builder { capacity: 128, engine: None, bytes_max: u64::MAX, eventfd: false, name: None }
+        Builder { capacity: 128, engine: None, bytes_max: u64::MAX, eventfd: false, name: None, faults: None }
     }
 
     /// Submits one operation. Allocates nothing for buffers of up to 6 words (`Vec`, `Box`, pool buffers) and up to 8

@@ -44,9 +44,6 @@ pub(crate) fn open(inbox: Inbox) -> Result<Poller> {
     let epoll = Epoll::new()?;
     epoll.add(inbox.listener, libc::EPOLLIN as u32, SOCKET | inbox.listener as u64)?;
     let pool = pool(inbox)?;
-    if let Some(bell) = pool.late.bell() {
-        epoll.add(bell, libc::EPOLLIN as u32, BELL)?;
-    }
     Ok(Poller { pool, epoll, waiting: HashMap::new(), stalled: Vec::new(), handles: Vec::new(), message: None })
 }
 
@@ -135,6 +132,9 @@ impl Poller {
     fn start(&mut self, slot: &'static Slot, handles: &[Handle]) {
         // SAFETY: the slot was handed over to this engine.
         let request = unsafe { slot.request() };
+        if request.delay_us > 0 {
+            self.hear_workers();
+        }
         let waits = request.op == Op::Poll || request.stream;
         let mut handle = handles[slot.file.load(Ordering::Relaxed) as usize];
         let (mut files, crowded) = (lock(&self.pool.files), self.pool.inbox.is_crowded());
@@ -163,6 +163,13 @@ impl Poller {
             self.wait_for(slot, handle);
         } else if !self.pool.queue(slot) {
             self.pool.execute(slot);
+        }
+    }
+
+    /// Something will be late: a worker that notes it down must be able to wake this thread.
+    fn hear_workers(&self) {
+        if let Some(bell) = self.pool.late.make_bell() {
+            let _ = self.epoll.add(bell, libc::EPOLLIN as u32, BELL);
         }
     }
 
