@@ -85,13 +85,13 @@ fn a_delay_of_what_a_worker_executes_and_of_a_pipe() {
     let begun = Instant::now();
     assert_eq!(waiting.wait().result, Ok(1));
     assert!(begun.elapsed() >= Duration::from_millis(40));
-    assert_eq!(context.submit(Operation::fsync(&scratch())).unwrap().wait().result, Ok(0));
+    assert_eq!(context.submit(Operation::fsync(scratch())).unwrap().wait().result, Ok(0));
 }
 
 #[test]
 fn dropping_the_context_does_not_wait_for_delays() {
     let context = builder("any:delay 60s").build().unwrap();
-    let ticket = context.submit(Operation::read(&scratch(), vec![0u8; 8], 0)).unwrap();
+    let ticket = context.submit(Operation::read(scratch(), vec![0u8; 8], 0)).unwrap();
     let begun = Instant::now();
     drop(context);
     assert_eq!(ticket.wait().result, Ok(8));

@@ -1,6 +1,5 @@
 //! A context, and how it begins and ends.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -160,17 +159,15 @@ impl Context {
         Ok(Ticket::new(Arc::clone(&self.shared), token))
     }
 
-    /// Submits several operations, in order, with one io_submit, until one is refused. Three allocations for all of them.
+    /// Submits several operations, in order, with one io_submit for each 64, until one is refused. Three allocations for all
+    /// of them, and one more where some are refused.
     pub fn submit_all<'f, B: Send + 'static>(
         &self,
         operations: impl IntoIterator<Item = Operation<'f, B>>,
     ) -> Batch<'f, B> {
-        let mut rest: VecDeque<Operation<'f, B>> = operations.into_iter().collect();
-        let mut accepted = Vec::with_capacity(rest.len());
-        let note = |token| accepted.push(Ticket::new(Arc::clone(&self.shared), token));
+        let claim = |token| Ticket::new(Arc::clone(&self.shared), token);
         // SAFETY: as in `submit`.
-        let errno = unsafe { self.shared.submit_all(&mut rest, Home::Ticket, note) };
-        Batch { accepted, rest: rest.into(), errno }
+        unsafe { self.shared.submit_all(operations, Home::Ticket, claim) }
     }
 
     /// An empty set of operations whose completions are wanted in the order in which they come.

@@ -1,10 +1,9 @@
 //! Submitting: a place for each operation, its iocb there, and one io_submit for all of them.
 
-use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering;
 
-use super::completion::Rejected;
+use super::completion::{Batch, Rejected};
 use super::flights::{Home, Token};
 use super::operation::{Operation, Parts};
 use super::shared::{Cell, OWN_PIECES, Shared};
@@ -22,6 +21,43 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         // The buffer is leaked: what its owner's code has done to it is not known.
         self.shared.lock().unreserve(self.token);
+    }
+}
+
+/// Operations that one io_submit takes.
+const AT_ONCE: usize = 64;
+
+/// An operation of a batch; its buffer is elsewhere while it is in its place.
+type Open<'f, B> = (Parts<'f, B>, Option<B>);
+
+/// Places for a batch: those that were not sent are given back, also when the description of a buffer panics. (The buffers
+/// that were in their places by then are leaked, as above.)
+struct Reserved<'a> {
+    shared: &'a Shared,
+    tokens: Vec<Token>,
+    sent: usize,
+}
+
+impl Reserved<'_> {
+    /// Those that were sent.
+    fn finish(mut self) -> Vec<Token> {
+        let mut tokens = std::mem::take(&mut self.tokens);
+        self.give_back(&tokens[self.sent..]);
+        tokens.truncate(self.sent);
+        tokens
+    }
+
+    fn give_back(&self, tokens: &[Token]) {
+        if !tokens.is_empty() {
+            let mut state = self.shared.lock();
+            tokens.iter().for_each(|token| state.unreserve(*token));
+        }
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.give_back(self.tokens.get(self.sent..).unwrap_or_default());
     }
 }
 
@@ -105,7 +141,7 @@ impl Shared {
     }
 
     fn count_bytes(&self, token: Token, bytes: u64) -> Result<()> {
-        if self.bytes_max == u64::MAX || bytes == 0 {
+        if !self.limits_bytes() || bytes == 0 {
             return Ok(());
         }
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -157,50 +193,84 @@ impl Shared {
         unsafe { &raw mut (*self.cell(token)).iocb }
     }
 
-    /// Submits operations in order, with as few calls as possible, until one is refused. Returns why, and leaves that
-    /// one and the others in `operations`.
+    /// Submits operations in order, with as few calls as possible, until one is refused.
     ///
     /// # Safety
     /// As [`submit`](Shared::submit).
-    pub(crate) unsafe fn submit_all<'f, B>(
+    pub(crate) unsafe fn submit_all<'f, B, A>(
         &self,
-        operations: &mut VecDeque<Operation<'f, B>>,
+        operations: impl IntoIterator<Item = Operation<'f, B>>,
         home: Home,
-        accepted: impl FnMut(Token),
-    ) -> Option<Errno> {
-        let mut ready: Vec<(Token, Parts<'f, B>)> = Vec::with_capacity(operations.len().min(self.cells.len()));
-        let mut why = None;
-        while let Some(Operation { parts, buffer }) = operations.pop_front() {
-            match self.prepare(&parts, buffer, home) {
-                Ok(token) => ready.push((token, parts)),
-                Err((errno, buffer)) => {
-                    operations.push_front(Operation { parts, buffer });
-                    why = Some(errno);
-                    break;
-                }
+        claim: impl Fn(Token) -> A,
+    ) -> Batch<'f, B, A> {
+        let open = |Operation { parts, buffer }| (parts, Some(buffer));
+        let mut operations: Vec<Open<'f, B>> = operations.into_iter().map(open).collect();
+        let mut reserved = Reserved { shared: self, tokens: Vec::with_capacity(operations.len()), sent: 0 };
+        let lacking = self.reserve_all(home, &operations, &mut reserved.tokens);
+        let (ready, limit) = self.fill_all(&mut operations, &reserved.tokens);
+        // SAFETY: the iocbs and what they name are in place until their events were taken.
+        let (sent, refused) = unsafe { self.send(&reserved.tokens[..ready]) };
+        for (token, operation) in reserved.tokens[..ready].iter().zip(&mut operations).skip(sent) {
+            // SAFETY: it was not accepted.
+            operation.1 = Some(unsafe { self.take(*token) }.0);
+        }
+        reserved.sent = sent;
+        let close = |(parts, buffer): Open<'f, B>| Some(Operation { parts, buffer: buffer? });
+        let rest = operations.drain(sent..).filter_map(close).collect();
+        Batch {
+            accepted: reserved.finish().into_iter().map(claim).collect(),
+            rest,
+            errno: refused.or(limit).or(lacking),
+        }
+    }
+
+    /// Places for as many as there is room for, looking for events when there is too little. EAGAIN, EINVAL.
+    fn reserve_all<B>(&self, home: Home, operations: &[Open<'_, B>], tokens: &mut Vec<Token>) -> Option<Errno> {
+        if !self.is_ours() {
+            return Some(Errno::EINVAL);
+        }
+        let go_on = |tokens: &mut Vec<Token>| {
+            let mut state = self.lock();
+            operations[tokens.len()..].iter().try_for_each(|(parts, _)| {
+                tokens.push(state.reserve(home, parts.iocb.opcode == IOCB_CMD_POLL)?);
+                Ok(())
+            })
+        };
+        match go_on(tokens) {
+            Err(Errno::EAGAIN) => {}
+            other => return other.err(),
+        }
+        self.reap_now();
+        go_on(tokens).err()
+    }
+
+    /// Moves the buffers into their places; returns how many are ready, and why not more.
+    fn fill_all<B>(&self, operations: &mut [Open<'_, B>], tokens: &[Token]) -> (usize, Option<Errno>) {
+        for (ready, ((parts, buffer), token)) in operations.iter_mut().zip(tokens).enumerate() {
+            let Some(owned) = buffer.take() else { return (ready, None) };
+            // SAFETY: the place was reserved by the caller.
+            let bytes = unsafe { self.fill(*token, owned, parts) };
+            if let Err(errno) = self.count_bytes(*token, bytes) {
+                // SAFETY: it owns what was just put in, and was not submitted.
+                *buffer = Some(unsafe { self.take(*token) }.0);
+                return (ready, Some(errno));
             }
         }
-        let mut list: Vec<*mut Iocb> = ready.iter().map(|(token, _)| self.iocb_of(*token)).collect();
-        // SAFETY: the iocbs and what they name are in place until their events were taken.
-        let (sent, errno) = unsafe { self.send(&mut list) };
-        for (token, parts) in ready.drain(sent..).rev() {
-            // SAFETY: it was not accepted.
-            let buffer = unsafe { self.refuse(token) };
-            operations.push_front(Operation { parts, buffer });
-        }
-        ready.into_iter().map(|(token, _)| token).for_each(accepted);
-        errno.or(why)
+        (tokens.len(), None)
     }
 
     /// io_submit until all are accepted, or one is refused.
     ///
     /// # Safety
     /// As io_submit.
-    unsafe fn send(&self, list: &mut [*mut Iocb]) -> (usize, Option<Errno>) {
+    unsafe fn send(&self, tokens: &[Token]) -> (usize, Option<Errno>) {
         let mut sent = 0;
-        while sent < list.len() {
+        while sent < tokens.len() {
+            let mut list = [std::ptr::null_mut(); AT_ONCE];
+            list.iter_mut().zip(&tokens[sent..]).for_each(|(place, token)| *place = self.iocb_of(*token));
+            let count = (tokens.len() - sent).min(AT_ONCE);
             // SAFETY: the caller's promise.
-            match unsafe { sys::io_submit(self.id, (list.len() - sent) as isize, list[sent..].as_mut_ptr()) } {
+            match unsafe { sys::io_submit(self.id, count as isize, list.as_mut_ptr()) } {
                 Ok(count) => sent += count,
                 Err(errno) => return (sent, Some(errno)),
             }

@@ -136,6 +136,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn limits_bytes(&self) -> bool {
+        self.bytes_max != u64::MAX
+    }
+
     pub(crate) fn capacity(&self) -> u32 {
         self.cells.len() as u32
     }
