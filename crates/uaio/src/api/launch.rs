@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 
 use super::completion::{Batch, Rejected};
 use super::flights::{Home, Token};
-use super::operation::{Operation, Parts};
-use super::shared::{Cell, OWN_PIECES, Shared};
-use crate::abi::{IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_POLL, IOCB_FLAG_RESFD, Iocb, Iovec};
+use super::operation::{Describe, Operation, Parts};
+use super::shared::{OWN_PIECES, Shared};
+use crate::abi::{IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_POLL, IOCB_FLAG_IOPRIO, IOCB_FLAG_RESFD, Iocb, Iovec};
 use crate::errno::{Errno, Result};
 use crate::sys;
 
@@ -21,6 +21,32 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         // The buffer is leaked: what its owner's code has done to it is not known.
         self.shared.lock().unreserve(self.token);
+    }
+}
+
+/// The iovec array of a vectored operation: in its place as far as it fits.
+struct List<'a> {
+    own: &'a mut [Iovec; OWN_PIECES],
+    more: &'a mut Vec<Iovec>,
+    count: usize,
+    bytes: u64,
+}
+
+impl List<'_> {
+    fn push(&mut self, piece: Iovec) {
+        self.bytes += piece.len as u64;
+        match self.own.get_mut(self.count) {
+            Some(place) => *place = piece,
+            None if self.more.is_empty() => self.more.extend(self.own.iter().copied().chain([piece])),
+            None => self.more.push(piece),
+        }
+        self.count += 1;
+    }
+
+    /// Where the array is, and how many pieces it has.
+    fn place(&self) -> Iovec {
+        let start = if self.count > OWN_PIECES { self.more.as_ptr() } else { self.own.as_ptr() };
+        Iovec { base: start as usize, len: self.count }
     }
 }
 
@@ -78,7 +104,7 @@ impl Shared {
         if !self.is_ours() {
             return Err((Errno::EINVAL, buffer));
         }
-        let token = match self.reserve(home, parts.iocb.opcode) {
+        let token = match self.reserve(home, parts.shape.opcode) {
             Ok(token) => token,
             Err(errno) => return Err((errno, buffer)),
         };
@@ -96,48 +122,49 @@ impl Shared {
     /// # Safety
     /// The caller has reserved the place.
     unsafe fn fill<B>(&self, token: Token, buffer: B, parts: &Parts<'_, B>) -> u64 {
-        let cell = self.cell(token);
         // SAFETY: the caller alone has the place.
-        let Cell { iocb, payload, finish, bytes, pieces, more_pieces } = unsafe { &mut *cell };
-        *finish = parts.finish;
-        let buffer = payload.put(buffer);
-        *bytes = 0;
-        more_pieces.clear();
-        let (mut count, mut total) = (0, 0u64);
-        if let Some(describe) = parts.describe {
-            let mut note = |piece: Iovec| {
-                total += piece.len as u64;
-                match pieces.get_mut(count) {
-                    Some(place) => *place = piece,
-                    None if more_pieces.is_empty() => more_pieces.extend(pieces.iter().copied().chain([piece])),
-                    None => more_pieces.push(piece),
-                }
-                count += 1;
-            };
-            // SAFETY: the buffer is in its place until the operation has ended.
-            unsafe { describe(buffer, &mut note) };
-        }
-        let list = if count > OWN_PIECES { more_pieces.as_ptr() } else { pieces.as_ptr() };
-        *iocb = self.iocb(token, parts, (list as u64, count as u64), pieces[0]);
-        total
+        let cell = unsafe { &mut *self.cell(token) };
+        cell.finish = parts.shape.finish;
+        cell.bytes = 0;
+        let buffer = cell.payload.put(buffer);
+        let (piece, bytes) = match parts.shape.describe {
+            Describe::Nowhere => (Iovec { base: usize::from(parts.mask), len: 0 }, 0),
+            Describe::One(describe) => {
+                // SAFETY: the buffer is in its place until the operation has ended.
+                let piece = unsafe { describe(buffer) };
+                (piece, piece.len as u64)
+            }
+            Describe::Many(describe) => {
+                let mut list = List { own: &mut cell.pieces, more: &mut cell.more_pieces, count: 0, bytes: 0 };
+                list.more.clear();
+                // SAFETY: as above.
+                unsafe { describe(buffer, &mut |piece| list.push(piece)) };
+                (list.place(), list.bytes)
+            }
+        };
+        cell.iocb = self.iocb(token, parts, piece);
+        bytes
     }
 
-    fn iocb<B>(&self, token: Token, parts: &Parts<'_, B>, list: (u64, u64), only: Iovec) -> Iocb {
-        let fildes = parts.file.as_fd().as_raw_fd() as u32;
-        let mut iocb = Iocb { data: token.0, fildes, ..parts.iocb };
-        if parts.vectored {
-            (iocb.buf, iocb.nbytes) = list;
-        } else if parts.describe.is_some() {
-            (iocb.buf, iocb.nbytes) = (only.base as u64, only.len as u64);
+    fn iocb<B>(&self, token: Token, parts: &Parts<'_, B>, piece: Iovec) -> Iocb {
+        let opcode = parts.shape.opcode;
+        let priority =
+            parts.priority.filter(|_| !matches!(opcode, IOCB_CMD_POLL | IOCB_CMD_FSYNC | IOCB_CMD_FDSYNC));
+        let eventfd = self.eventfd.as_ref().map(AsRawFd::as_raw_fd);
+        let flag = |flag: u32, set: bool| if set { flag } else { 0 };
+        Iocb {
+            data: token.0,
+            opcode,
+            fildes: parts.file.as_fd().as_raw_fd() as u32,
+            buf: piece.base as u64,
+            nbytes: piece.len as u64,
+            offset: parts.offset,
+            rw_flags: parts.rw_flags,
+            reqprio: priority.unwrap_or(0),
+            flags: flag(IOCB_FLAG_RESFD, eventfd.is_some()) | flag(IOCB_FLAG_IOPRIO, parts.priority.is_some()),
+            resfd: eventfd.unwrap_or(0) as u32,
+            ..Iocb::default()
         }
-        if let Some(eventfd) = &self.eventfd {
-            iocb.flags |= IOCB_FLAG_RESFD;
-            iocb.resfd = eventfd.as_raw_fd() as u32;
-        }
-        if matches!(iocb.opcode, IOCB_CMD_POLL | IOCB_CMD_FSYNC | IOCB_CMD_FDSYNC) {
-            iocb.reqprio = 0;
-        }
-        iocb
     }
 
     fn count_bytes(&self, token: Token, bytes: u64) -> Result<()> {
@@ -232,7 +259,7 @@ impl Shared {
         let go_on = |tokens: &mut Vec<Token>| {
             let mut state = self.lock();
             operations[tokens.len()..].iter().try_for_each(|(parts, _)| {
-                tokens.push(state.reserve(home, parts.iocb.opcode == IOCB_CMD_POLL)?);
+                tokens.push(state.reserve(home, parts.shape.opcode == IOCB_CMD_POLL)?);
                 Ok(())
             })
         };
