@@ -21,6 +21,9 @@ const IDLE_MS: i32 = 1000;
 /// How long a message waits for room in the descriptor table before the next look.
 const LOOK_AGAIN_MS: i32 = 1;
 
+/// Most lists that are kept, and the longest of them.
+const SPARE: usize = 64;
+
 /// What is ready: the upper half of epoll's data. The lower half is the descriptor or the handle.
 const SOCKET: u64 = 1 << 32;
 const FILE: u64 = 2 << 32;
@@ -33,6 +36,8 @@ pub(crate) struct Poller {
     epoll: Epoll,
     /// Requests that wait for a file, by its handle. Each holds the file.
     waiting: HashMap<Handle, Vec<&'static Slot>>,
+    /// Lists for it that are empty: a request that waits allocates nothing.
+    spare: Vec<Vec<&'static Slot>>,
     stalled: Vec<i32>,
     /// The files of the message that is being dealt with.
     handles: Vec<Handle>,
@@ -44,7 +49,15 @@ pub(crate) fn open(inbox: Inbox) -> Result<Poller> {
     let epoll = Epoll::new()?;
     epoll.add(inbox.listener, libc::EPOLLIN as u32, SOCKET | inbox.listener as u64)?;
     let pool = pool(inbox)?;
-    Ok(Poller { pool, epoll, waiting: HashMap::new(), stalled: Vec::new(), handles: Vec::new(), message: None })
+    Ok(Poller {
+        pool,
+        epoll,
+        waiting: HashMap::new(),
+        spare: Vec::new(),
+        stalled: Vec::new(),
+        handles: Vec::new(),
+        message: None,
+    })
 }
 
 /// The thread's loop.
@@ -178,7 +191,7 @@ impl Poller {
         if self.try_now(slot) {
             return;
         }
-        let waiting = self.waiting.entry(handle).or_default();
+        let waiting = self.waiting.entry(handle).or_insert_with(|| self.spare.pop().unwrap_or_default());
         waiting.push(slot);
         let (first, mask) = (waiting.len() == 1, mask_of(waiting));
         let fd = lock(&self.pool.files).fd(handle);
@@ -221,21 +234,28 @@ impl Poller {
     }
 
     fn file_ready(&mut self, handle: Handle) {
-        let Some(waiting) = self.waiting.remove(&handle) else { return };
+        let Some(mut waiting) = self.waiting.remove(&handle) else { return };
         // A file must not be closed while epoll still watches it under this handle.
         lock(&self.pool.files).keep(handle);
-        let left: Vec<&'static Slot> = waiting.into_iter().filter(|slot| !self.try_now(slot)).collect();
-        self.watch_rest(handle, left);
+        waiting.retain(|slot| !self.try_now(slot));
+        self.watch_rest(handle, waiting);
         self.pool.release(handle);
     }
 
     fn watch_rest(&mut self, handle: Handle, left: Vec<&'static Slot>) {
         let fd = lock(&self.pool.files).fd(handle);
         if left.is_empty() {
+            self.keep_spare(left);
             return self.epoll.remove(fd);
         }
         let _ = self.epoll.change(fd, mask_of(&left), FILE | u64::from(handle));
         self.waiting.insert(handle, left);
+    }
+
+    fn keep_spare(&mut self, list: Vec<&'static Slot>) {
+        if self.spare.len() < SPARE && list.capacity() <= SPARE {
+            self.spare.push(list);
+        }
     }
 
     fn cancel_all(&mut self, context: &'static Context) {
