@@ -4,8 +4,11 @@ mod cold_reads;
 mod sleepers;
 mod telling;
 
+use core::sync::atomic::AtomicPtr;
+
 use crate::abi::IoEvent;
 use crate::counters;
+use crate::engine::scripted::Scripted;
 use crate::errno::{Errno, Result};
 use crate::os::lock::Owned;
 use crate::os::{eventfd, futex, mem, time};
@@ -46,6 +49,8 @@ pub(crate) struct Context {
     cold_reads: ColdReads,
     /// What the Rust API asks of its own contexts: 1 + [`EngineId`], or 0, plus [`CANCELS_ANY`].
     wishes: AtomicU32,
+    /// The script of a context of the Rust API that has one of its own. Valid until io_destroy has returned.
+    script: AtomicPtr<Scripted>,
     /// The last io_submit was short (1), and no other followed.
     pub(crate) short: AtomicU32,
     pub(crate) ring: Ring,
@@ -91,12 +96,27 @@ impl Context {
         ] {
             word.store(value, Ordering::Relaxed);
         }
+        self.script.store(core::ptr::null_mut(), Ordering::Relaxed);
         self.sleepers.clear();
     }
 
     /// Sets what the Rust API asks of this context, before anything is submitted.
     pub(crate) fn wish(&self, engine: Option<EngineId>) {
         self.wishes.store(engine.map_or(0, |id| 1 + id as u32) | CANCELS_ANY, Ordering::Relaxed);
+    }
+
+    /// Gives the context a script of its own, before anything is submitted.
+    ///
+    /// # Safety
+    /// It stays where it is until io_destroy has returned.
+    pub(crate) unsafe fn follow(&self, script: *const Scripted) {
+        self.script.store(script.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// The script of its own. The caller is inside a call with the context, and uses it no longer than that.
+    pub(crate) fn script(&self) -> Option<&'static Scripted> {
+        // SAFETY: null, or valid until io_destroy has returned, which waits for the caller.
+        unsafe { self.script.load(Ordering::Relaxed).as_ref() }
     }
 
     /// Whether this context was set up for engine `id`, whatever the settings say.

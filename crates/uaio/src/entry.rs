@@ -9,6 +9,7 @@ use crate::abi::{AioSigset, ContextId, IoEvent, Iocb, RING_MAGIC, RingHeader, Ti
 use crate::context::Context;
 use crate::counters;
 use crate::engine::Engine;
+use crate::engine::scripted::Scripted;
 use crate::errno::{Errno, Result};
 use crate::os::time::Deadline;
 use crate::os::{kernel_aio, probe};
@@ -91,14 +92,26 @@ fn set_up_for(nr_events: u32, engine: Option<EngineId>) -> Result<usize> {
     Ok(address)
 }
 
-/// io_setup for the Rust API: with an engine of the context's own, and reads that io_cancel can end.
-pub(crate) fn set_up_wishing(nr_events: u32, engine: Option<EngineId>) -> Result<ContextId> {
+/// io_setup for the Rust API: with an engine of the context's own, or a script, and reads that io_cancel can end.
+///
+/// # Safety
+/// The script stays where it is until io_destroy of the context has returned.
+pub(crate) unsafe fn set_up_wishing(
+    nr_events: u32,
+    engine: Option<EngineId>,
+    script: Option<&Scripted>,
+) -> Result<ContextId> {
     if nr_events == 0 {
         return Err(Errno::EINVAL);
     }
     let address = set_up_for(nr_events, engine)?;
     let process = process::get().ok_or(Errno::EINVAL)?;
-    process.table.find(address)?.0.wish(engine);
+    let call = process.table.find(address)?;
+    call.0.wish(engine);
+    if let Some(script) = script {
+        // SAFETY: the caller's promise.
+        unsafe { call.0.follow(script) };
+    }
     if let Some(stats) = stats() {
         stats.setups.fetch_add(1, Relaxed);
     }

@@ -29,13 +29,14 @@
 //! | you have | use | it costs |
 //! |---|---|---|
 //! | one thing to wait for | [`Ticket::wait`], [`Ticket::wait_timeout`] | one `io_getevents` for all that has come meanwhile |
-//! | many, in any order | [`Completions`], an iterator | the same; no search, no allocation |
-//! | a batch | [`Context::submit_all`] | one `io_submit`, three allocations in all |
+//! | many, in any order | [`Completions`], an iterator; [`Completions::next_batch`] | the same; several are taken under one lock, and no search |
+//! | a batch | [`Context::submit_all`] | one `io_submit` for each 64, three allocations in all; into [`Completions`] two |
 //! | borrowed buffers | [`Context::scope`] | one allocation more when the scope is the first; blocks at its end |
 //! | tasks, any executor | `ticket.await`, `Completions` as a `Stream` | a small thread of the context's while tasks wait |
 //! | tasks on tokio | `uaio::tokio::drive` (feature `tokio`) | an eventfd, no thread |
 //! | an event loop of your own | [`Builder::eventfd`], [`Context::dispatch`] | an eventfd write for each completion |
 //! | `O_DIRECT` | [`AlignedBuf`], or [`BufferPool`] | with the pool an operation allocates nothing |
+//! | error paths to test | [`Builder::faults`] | the engine `scripted`: what it does not make fail is real I/O |
 //! | the raw calls | [`sys`] | nothing, and all the care is yours |
 //!
 //! An operation costs an uncontended lock at submit and one more when it is taken, and no allocation unless its buffer
@@ -64,6 +65,7 @@
 
 // A model does without what stands for the kernel elsewhere.
 #![cfg_attr(any(loom, miri), allow(dead_code))]
+#![deny(missing_docs)]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("uaio implements Linux AIO and needs Linux system calls");
@@ -131,8 +133,8 @@ pub use api::tokio;
 #[cfg(target_os = "linux")]
 pub use api::{
     AlignedBuf, Batch, BufferPool, Builder, Cancel, Closing, Completion, Completions, Context, Ended, Engine,
-    IoBuf, IoBufMut, IoFile, Operation, PoolBuf, Priority, Readiness, Rejected, RwFlags, Scope, ScopedTicket,
-    Ticket,
+    Faults, FaultsError, IoBuf, IoBufMut, IoFile, Operation, PoolBuf, Priority, Readiness, Rejected, RwFlags,
+    Scope, ScopedTicket, Ticket,
 };
 #[cfg(target_os = "linux")]
 pub use errno::Errno;

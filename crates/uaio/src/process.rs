@@ -21,7 +21,7 @@ use crate::timers;
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) config: Config,
-    /// With the engine `scripted`.
+    /// With the engine `scripted`: for contexts that name no engine.
     pub(crate) script: Option<Scripted>,
     pub(crate) table: Table,
     pub(crate) service: Service,
@@ -155,8 +155,18 @@ impl Process {
 
     /// The library threads of `context`.
     pub(crate) fn service_of(&self, context: &Context) -> &Service {
-        let fits = |service: &Service| !context.has_wish() || context.wants(service.forced_kind());
+        let fits = |service: &Service| {
+            let kind = service.forced_kind();
+            let scripted = kind == EngineId::Threads && context.wants(EngineId::Scripted);
+            !context.has_wish() || context.wants(kind) || scripted
+        };
         if fits(&self.service) || !fits(&self.other) { &self.service } else { &self.other }
+    }
+
+    /// The script that `context` follows. The caller is inside a call with it. One that names its engine does not follow
+    /// the process's.
+    pub(crate) fn script_of(&'static self, context: &Context) -> Option<&'static Scripted> {
+        if context.has_wish() { context.script() } else { self.script.as_ref() }
     }
 
     /// All library threads.

@@ -31,6 +31,8 @@ enum Fate {
 pub(crate) struct Submission {
     process: &'static Process,
     service: &'static Service,
+    /// What the context follows, with the engine `scripted`.
+    script: Option<&'static Scripted>,
     context: &'static Context,
     batch: Batch,
     /// The library thread is needed until the batch is sent.
@@ -53,6 +55,7 @@ impl Submission {
         Submission {
             process,
             service,
+            script: process.script_of(context),
             context,
             batch: Batch::new(),
             hold: None,
@@ -69,7 +72,7 @@ impl Submission {
     /// # Safety
     /// As io_submit: what the iocbs name must stay valid until their events.
     pub(crate) unsafe fn run(mut self, nr: usize, iocbpp: usize) -> Result<usize> {
-        let nr = match &self.process.script {
+        let nr = match self.script {
             Some(script) => script.submit(self.context, nr)?,
             None => nr,
         };
@@ -133,7 +136,7 @@ impl Submission {
         let facts = self.facts(iocb.fildes as i32, flags)?;
         let mut request = Request::check(iocb, address, &facts)?;
         request.started_ns = counters::clock_ns();
-        let decided = match &self.process.script {
+        let decided = match self.script {
             Some(script) => self.act(script, &mut request, &facts),
             None => self.decide(&mut request, &facts),
         };
@@ -168,7 +171,7 @@ impl Submission {
     /// Who executes it, for the counters.
     fn engine(&self, fate: Fate) -> EngineId {
         match fate {
-            _ if self.process.script.is_some() => EngineId::Scripted,
+            _ if self.script.is_some() => EngineId::Scripted,
             Fate::Ended(_) => EngineId::Inline,
             Fate::Waits => (&self.service).id(),
         }
@@ -219,7 +222,7 @@ impl Submission {
     /// all that was asked for is the kernel's answer. A file without positions or without iterator refuses it.
     fn may_be_early(&self, iocb: &Iocb, flags: i32) -> bool {
         let known = self.facts.is_some_and(|f| f.fd == iocb.fildes as i32);
-        !known && flags & libc::O_DIRECT == 0 && self.process.script.is_none() && Request::is_plain_read(iocb)
+        !known && flags & libc::O_DIRECT == 0 && self.script.is_none() && Request::is_plain_read(iocb)
     }
 
     fn check_resfd(&mut self, fd: i32) -> Result<()> {

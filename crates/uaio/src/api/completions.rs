@@ -2,15 +2,17 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::completion::{Batch, Completion, Rejected};
-use super::flights::{Home, State, Token};
+use super::flights::{Home, State};
 use super::operation::Operation;
 use super::shared::Shared;
 use super::ticket::{Taken, Ticket, taken};
+
+/// Completions that are taken out of the context at once.
+const MOST: usize = 64;
 
 /// A set of operations whose completions come out in the order in which they end: as a blocking iterator, or, with the
 /// feature `stream`, as a `Stream`. Both end when no operation is left in it; putting more in goes on.
@@ -34,7 +36,8 @@ use super::ticket::{Taken, Ticket, taken};
 pub struct Completions<B> {
     shared: Arc<Shared>,
     queue: u32,
-    owns: PhantomData<B>,
+    /// What has ended and was taken out of the context, several under one lock.
+    ready: VecDeque<Taken<B>>,
 }
 
 impl<B> Unpin for Completions<B> {}
@@ -42,7 +45,7 @@ impl<B> Unpin for Completions<B> {}
 impl<B> Completions<B> {
     pub(crate) fn new(shared: Arc<Shared>) -> Completions<B> {
         let queue = if shared.is_ours() { shared.lock().open_queue() } else { 0 };
-        Completions { shared, queue, owns: PhantomData }
+        Completions { shared, queue, ready: VecDeque::new() }
     }
 
     /// Submits an operation and puts it in: as [`Context::submit`](crate::Context::submit) and [`push`](Completions::push), and
@@ -58,18 +61,14 @@ impl<B> Completions<B> {
         unsafe { self.shared.submit(operation, Home::Queue(self.queue)) }.map(|token| token.0)
     }
 
-    /// Submits several operations with one io_submit, and puts them in: as
-    /// [`Context::submit_all`](crate::Context::submit_all).
+    /// Submits several operations and puts them in: as [`Context::submit_all`](crate::Context::submit_all), with one
+    /// allocation less.
     pub fn submit_all<'f>(&mut self, operations: impl IntoIterator<Item = Operation<'f, B>>) -> Batch<'f, B, u64>
     where
         B: Send + 'static,
     {
-        let mut rest: VecDeque<Operation<'f, B>> = operations.into_iter().collect();
-        let mut accepted = Vec::with_capacity(rest.len());
-        let note = |token: Token| accepted.push(token.0);
         // SAFETY: as in `submit`.
-        let errno = unsafe { self.shared.submit_all(&mut rest, Home::Queue(self.queue), note) };
-        Batch { accepted, rest: rest.into(), errno }
+        unsafe { self.shared.submit_all(operations, Home::Queue(self.queue), |token| token.0) }
     }
 
     /// Puts an operation in.
@@ -90,7 +89,7 @@ impl<B> Completions<B> {
     /// Operations in it, ended or not.
     #[must_use]
     pub fn len(&self) -> usize {
-        if self.shared.is_ours() { self.shared.lock().pending(self.queue) as usize } else { 0 }
+        if self.shared.is_ours() { self.ready.len() + self.shared.lock().pending(self.queue) as usize } else { 0 }
     }
 
     /// Whether there are none.
@@ -105,12 +104,18 @@ impl<B> Completions<B> {
             return None;
         }
         // What was dispatched already needs no call.
-        let known = self.first(&mut self.shared.lock());
-        let next = match known {
-            None if self.shared.reap_now() > 0 => self.first(&mut self.shared.lock()),
-            known => known,
-        };
-        next.map(Taken::complete)
+        if !self.fetch() && self.shared.reap_now() > 0 {
+            self.fetch();
+        }
+        self.ready.pop_front().map(Taken::complete)
+    }
+
+    /// The completions that are here, once there is at least one: waits for that, as [`next`](Iterator::next), with at most one
+    /// `io_getevents` for all of them. Nothing comes when no operation is left. Those that the iterator is not asked
+    /// for stay.
+    pub fn next_batch(&mut self) -> impl Iterator<Item = Completion<B>> {
+        self.wait_for_one(None);
+        std::iter::from_fn(|| self.ready.pop_front().map(Taken::complete))
     }
 
     /// The next completion, waiting for at most `timeout`. `None`: the time is over, or nothing is left.
@@ -119,21 +124,44 @@ impl<B> Completions<B> {
     }
 
     fn next_before(&mut self, timeout: Option<Duration>) -> Option<Completion<B>> {
-        if !self.shared.is_ours() {
-            return None;
-        }
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let next = |state: &mut State| match self.first(state) {
-            None if state.pending(self.queue) > 0 => None,
-            last => Some(last),
-        };
-        self.shared.wait_until(deadline, next).flatten().map(Taken::complete)
+        self.wait_for_one(timeout);
+        self.ready.pop_front().map(Taken::complete)
     }
 
-    fn first(&self, state: &mut State) -> Option<Taken<B>> {
-        let token = state.dequeue(self.queue)?;
+    /// Waits until something is in `ready`, nothing is left, or the time is over. In a forked child `ready` is the parent's.
+    fn wait_for_one(&mut self, timeout: Option<Duration>) {
+        if !self.shared.is_ours() {
+            return self.ready.clear();
+        }
+        if !self.ready.is_empty() {
+            return;
+        }
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let Completions { shared, queue, ready } = self;
+        let come = |state: &mut State| {
+            take_ended(shared, state, *queue, ready);
+            (!ready.is_empty() || state.pending(*queue) == 0).then_some(())
+        };
+        shared.wait_until(deadline, come);
+    }
+
+    /// Whether something is in `ready`, after a look at what was dispatched.
+    fn fetch(&mut self) -> bool {
+        if self.ready.is_empty() {
+            take_ended(&self.shared, &mut self.shared.lock(), self.queue, &mut self.ready);
+        }
+        !self.ready.is_empty()
+    }
+}
+
+/// Moves what has ended out of the context. One by one where bytes are limited: those are counted until they are asked for.
+fn take_ended<B>(shared: &Shared, state: &mut State, queue: u32, ready: &mut VecDeque<Taken<B>>) {
+    let most = if shared.limits_bytes() { 1 } else { MOST };
+    while ready.len() < most
+        && let Some(token) = state.dequeue(queue)
+    {
         // SAFETY: `push` took the only claim over, from a ticket for a `B`.
-        unsafe { taken(&self.shared, state, token) }
+        ready.extend(unsafe { taken(shared, state, token) });
     }
 }
 
@@ -163,13 +191,14 @@ impl<B> Drop for Completions<B> {
         }
         loop {
             let mut state = self.shared.lock();
-            let Some(last) = self.first(&mut state) else {
+            take_ended(&self.shared, &mut state, self.queue, &mut self.ready);
+            if self.ready.is_empty() {
                 let waker = state.close_queue(self.queue);
                 drop(state);
                 return drop(waker);
-            };
+            }
             drop(state);
-            drop(last);
+            self.ready.clear();
         }
     }
 }
@@ -185,7 +214,7 @@ mod stream {
     use std::pin::Pin;
     use std::task::{Context as Task, Poll};
 
-    use super::{Completion, Completions, Taken};
+    use super::{Completion, Completions, Taken, take_ended};
     use crate::api::reactor;
 
     /// Waits without blocking, as [`Ticket`](crate::Ticket)'s `Future` does. `None` when no operation is left.
@@ -196,22 +225,26 @@ mod stream {
             if !self.shared.is_ours() {
                 return Poll::Ready(None);
             }
-            self.shared.reap_now();
+            let this = self.get_mut();
+            if this.ready.is_empty() {
+                this.shared.reap_now();
+            }
             let waker = task.waker().clone();
-            let mut state = self.shared.lock();
-            if let Some(taken) = self.first(&mut state) {
+            let mut state = this.shared.lock();
+            take_ended(&this.shared, &mut state, this.queue, &mut this.ready);
+            if let Some(taken) = this.ready.pop_front() {
                 drop(state);
                 return Poll::Ready(Some(Taken::complete(taken)));
             }
-            if state.pending(self.queue) == 0 {
+            if state.pending(this.queue) == 0 {
                 return Poll::Ready(None);
             }
-            let former = state.watch_queue(self.queue, waker);
+            let former = state.watch_queue(this.queue, waker);
             drop(state);
             drop(former);
-            if !reactor::start(&self.shared) {
+            if !reactor::start(&this.shared) {
                 // No thread can be had: this one has to wait.
-                self.shared.wait_until(None, |state| state.has_ended(self.queue).then_some(()));
+                this.shared.wait_until(None, |state| state.has_ended(this.queue).then_some(()));
                 task.waker().wake_by_ref();
             }
             Poll::Pending

@@ -1,6 +1,5 @@
 //! A context, and how it begins and ends.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::sync::Arc;
 use super::closing::Closing;
 use super::completion::{Batch, Rejected};
 use super::completions::Completions;
+use super::faults::Faults;
 use super::flights::Home;
 use super::operation::Operation;
 use super::scope::{self, Scope};
@@ -38,6 +38,7 @@ pub struct Builder {
     bytes_max: u64,
     eventfd: bool,
     name: Option<Box<str>>,
+    faults: Option<Faults>,
 }
 
 impl Builder {
@@ -56,6 +57,16 @@ impl Builder {
             Engine::Uring => EngineId::Uring,
             Engine::Threads => EngineId::Threads,
         });
+        self
+    }
+
+    /// Makes operations fail, fall short or come late, as `faults` say: the engine `scripted`, for tests of error paths.
+    /// It is this context's alone; the others are not concerned. Operations that would wait are executed by library threads then,
+    /// whatever [`engine`](Builder::engine) says, and `UAIO_FAULT` in the environment does not matter to the context.
+    ///
+    /// See [`Faults`] for what can be written.
+    pub fn faults(mut self, faults: Faults) -> Builder {
+        self.faults = Some(faults);
         self
     }
 
@@ -86,12 +97,14 @@ impl Builder {
     /// [`EAGAIN`](Errno::EAGAIN) (the quota is used up), [`ENOMEM`](Errno::ENOMEM), [`ENOSYS`](Errno::ENOSYS) (the engine cannot
     /// be had here). [`EMFILE`](Errno::EMFILE), [`ENFILE`](Errno::ENFILE) (no descriptor for the eventfd).
     pub fn build(self) -> Result<Context> {
-        let Builder { capacity, engine, bytes_max, eventfd, name } = self;
+        let Builder { capacity, engine, bytes_max, eventfd, name, faults } = self;
+        let engine = faults.as_ref().map(|_| EngineId::Scripted).or(engine);
+        let script = faults.map(Faults::into_script);
         if capacity == 0 {
             return Err(Errno::EINVAL);
         }
         let eventfd = if eventfd { Some(eventfd::new()?) } else { None };
-        Ok(Context { shared: Shared::open(Plan { capacity, engine, bytes_max, eventfd, name })? })
+        Ok(Context { shared: Shared::open(Plan { capacity, engine, bytes_max, eventfd, name, script })? })
     }
 }
 
@@ -125,7 +138,7 @@ impl Context {
 
     /// Sets things before the context is made.
     pub fn builder() -> Builder {
-        Builder { capacity: 128, engine: None, bytes_max: u64::MAX, eventfd: false, name: None }
+        Builder { capacity: 128, engine: None, bytes_max: u64::MAX, eventfd: false, name: None, faults: None }
     }
 
     /// Submits one operation. Allocates nothing for buffers of up to 6 words (`Vec`, `Box`, pool buffers) and up to 8
@@ -146,17 +159,15 @@ impl Context {
         Ok(Ticket::new(Arc::clone(&self.shared), token))
     }
 
-    /// Submits several operations, in order, with one io_submit, until one is refused. Three allocations for all of them.
+    /// Submits several operations, in order, with one io_submit for each 64, until one is refused. Three allocations for all
+    /// of them, and one more where some are refused.
     pub fn submit_all<'f, B: Send + 'static>(
         &self,
         operations: impl IntoIterator<Item = Operation<'f, B>>,
     ) -> Batch<'f, B> {
-        let mut rest: VecDeque<Operation<'f, B>> = operations.into_iter().collect();
-        let mut accepted = Vec::with_capacity(rest.len());
-        let note = |token| accepted.push(Ticket::new(Arc::clone(&self.shared), token));
+        let claim = |token| Ticket::new(Arc::clone(&self.shared), token);
         // SAFETY: as in `submit`.
-        let errno = unsafe { self.shared.submit_all(&mut rest, Home::Ticket, note) };
-        Batch { accepted, rest: rest.into(), errno }
+        unsafe { self.shared.submit_all(operations, Home::Ticket, claim) }
     }
 
     /// An empty set of operations whose completions are wanted in the order in which they come.

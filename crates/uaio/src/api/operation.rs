@@ -122,8 +122,21 @@ io_file_from! {
     File, |file| IoFile::File(Arc::new(file));
 }
 
-/// Where an operation's bytes are, piece by piece.
-pub(crate) type Describe<B> = unsafe fn(*mut B, &mut dyn FnMut(Iovec));
+/// Where an operation's bytes are.
+pub(crate) enum Describe<B> {
+    Nowhere,
+    One(unsafe fn(*mut B) -> Iovec),
+    /// Piece by piece.
+    Many(unsafe fn(*mut B, &mut dyn FnMut(Iovec))),
+}
+
+/// What operations of one kind have in common.
+pub(crate) struct Shape<B> {
+    pub(crate) opcode: u16,
+    pub(crate) describe: Describe<B>,
+    pub(crate) finish: Finish,
+}
+
 /// Tells the buffer at an address how many bytes were read.
 pub(crate) type Finish = unsafe fn(*mut (), usize);
 
@@ -143,33 +156,32 @@ pub struct Operation<'f, B> {
 /// An operation without its buffer.
 pub(crate) struct Parts<'f, B> {
     pub(crate) file: IoFile<'f>,
-    /// Opcode, offset, flags, priority.
-    pub(crate) iocb: Iocb,
-    pub(crate) describe: Option<Describe<B>>,
-    pub(crate) finish: Finish,
-    /// The pieces are an iovec array.
-    pub(crate) vectored: bool,
+    pub(crate) shape: Shape<B>,
+    pub(crate) offset: i64,
+    pub(crate) rw_flags: u32,
+    /// What a poll waits for.
+    pub(crate) mask: u16,
+    pub(crate) priority: Option<i16>,
 }
 
 impl<B> std::fmt::Debug for Operation<'_, B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = ["read", "write", "fsync", "fdatasync", "", "poll", "", "read_vectored", "write_vectored"];
-        let iocb = &self.parts.iocb;
-        let name = name.get(usize::from(iocb.opcode)).unwrap_or(&"");
-        write!(f, "Operation({name} of {} at {})", self.parts.file.as_fd().as_raw_fd(), iocb.offset)
+        let name = name.get(usize::from(self.parts.shape.opcode)).unwrap_or(&"");
+        write!(f, "Operation({name} of {} at {})", self.parts.file.as_fd().as_raw_fd(), self.parts.offset)
     }
 }
 
-unsafe fn readable<B: IoBuf>(buffer: *mut B, piece: &mut dyn FnMut(Iovec)) {
+unsafe fn readable<B: IoBuf>(buffer: *mut B) -> Iovec {
     // SAFETY: the caller's promise: a valid buffer that nobody else uses.
     let buffer = unsafe { &*buffer };
-    piece(Iovec { base: buffer.io_ptr() as usize, len: buffer.io_len() });
+    Iovec { base: buffer.io_ptr() as usize, len: buffer.io_len() }
 }
 
-unsafe fn writable<B: IoBufMut>(buffer: *mut B, piece: &mut dyn FnMut(Iovec)) {
+unsafe fn writable<B: IoBufMut>(buffer: *mut B) -> Iovec {
     // SAFETY: as above.
     let buffer = unsafe { &mut *buffer };
-    piece(Iovec { base: buffer.io_mut_ptr() as usize, len: buffer.io_room() });
+    Iovec { base: buffer.io_mut_ptr() as usize, len: buffer.io_room() }
 }
 
 unsafe fn readable_list<B: IoBuf>(buffers: *mut Vec<B>, piece: &mut dyn FnMut(Iovec)) {
@@ -208,22 +220,20 @@ unsafe fn were_read<B: IoBufMut>(buffers: *mut (), bytes: usize) {
 }
 
 impl<'f, B> Operation<'f, B> {
-    fn new(opcode: u16, file: IoFile<'f>, buffer: B, offset: u64) -> Operation<'f, B> {
-        let iocb = Iocb { opcode, offset: i64::try_from(offset).unwrap_or(-1), ..Iocb::default() };
-        let parts = Parts { file, iocb, describe: None, finish: nothing_read, vectored: false };
-        Operation { parts, buffer }
+    fn new(shape: Shape<B>, file: IoFile<'f>, buffer: B, offset: u64) -> Operation<'f, B> {
+        let offset = i64::try_from(offset).unwrap_or(-1);
+        Operation { parts: Parts { file, shape, offset, rw_flags: 0, mask: 0, priority: None }, buffer }
     }
 
     /// Adds flags. Of a read or write; fsync and poll are refused with any ([`EINVAL`](crate::Errno::EINVAL)).
     pub fn flags(mut self, flags: RwFlags) -> Self {
-        self.parts.iocb.rw_flags |= flags.bits();
+        self.parts.rw_flags |= flags.bits();
         self
     }
 
     /// Gives a read or write an I/O priority; other operations ignore it.
     pub fn priority(mut self, priority: Priority) -> Self {
-        self.parts.iocb.reqprio = priority.number();
-        self.parts.iocb.flags |= IOCB_FLAG_IOPRIO;
+        self.parts.priority = Some(priority.number());
         self
     }
 
@@ -236,10 +246,12 @@ impl<'f, B> Operation<'f, B> {
 impl<'f, B: IoBufMut> Operation<'f, B> {
     /// Reads at `offset` into `buffer`. The result is the number of bytes, 0 at the end of the file.
     pub fn read(file: impl Into<IoFile<'f>>, buffer: B, offset: u64) -> Self {
-        let mut read = Operation::new(IOCB_CMD_PREAD, file.into(), buffer, offset);
-        read.parts.describe = Some(writable::<B>);
-        read.parts.finish = was_read::<B>;
-        read
+        Operation::new(
+            Shape { opcode: IOCB_CMD_PREAD, describe: Describe::One(writable::<B>), finish: was_read::<B> },
+            file.into(),
+            buffer,
+            offset,
+        )
     }
 }
 
@@ -248,9 +260,12 @@ impl<'f, B: IoBuf> Operation<'f, B> {
     ///
     /// Performed inside submit unless the file is open with `O_DIRECT` and the write overwrites blocks that exist.
     pub fn write(file: impl Into<IoFile<'f>>, buffer: B, offset: u64) -> Self {
-        let mut write = Operation::new(IOCB_CMD_PWRITE, file.into(), buffer, offset);
-        write.parts.describe = Some(readable::<B>);
-        write
+        Operation::new(
+            Shape { opcode: IOCB_CMD_PWRITE, describe: Describe::One(readable::<B>), finish: nothing_read },
+            file.into(),
+            buffer,
+            offset,
+        )
     }
 }
 
@@ -258,11 +273,16 @@ impl<'f, B: IoBufMut> Operation<'f, Vec<B>> {
     /// Reads at `offset` into the buffers, one after the other. More than 1024 are refused with
     /// [`EINVAL`](crate::Errno::EINVAL).
     pub fn read_vectored(file: impl Into<IoFile<'f>>, buffers: Vec<B>, offset: u64) -> Self {
-        let mut read = Operation::new(IOCB_CMD_PREADV, file.into(), buffers, offset);
-        read.parts.describe = Some(writable_list::<B>);
-        read.parts.finish = were_read::<B>;
-        read.parts.vectored = true;
-        read
+        Operation::new(
+            Shape {
+                opcode: IOCB_CMD_PREADV,
+                describe: Describe::Many(writable_list::<B>),
+                finish: were_read::<B>,
+            },
+            file.into(),
+            buffers,
+            offset,
+        )
     }
 }
 
@@ -270,30 +290,40 @@ impl<'f, B: IoBuf> Operation<'f, Vec<B>> {
     /// Writes the buffers at `offset`, one after the other. More than 1024 are refused with
     /// [`EINVAL`](crate::Errno::EINVAL).
     pub fn write_vectored(file: impl Into<IoFile<'f>>, buffers: Vec<B>, offset: u64) -> Self {
-        let mut write = Operation::new(IOCB_CMD_PWRITEV, file.into(), buffers, offset);
-        write.parts.describe = Some(readable_list::<B>);
-        write.parts.vectored = true;
-        write
+        Operation::new(
+            Shape { opcode: IOCB_CMD_PWRITEV, describe: Describe::Many(readable_list::<B>), finish: nothing_read },
+            file.into(),
+            buffers,
+            offset,
+        )
     }
 }
+
+const fn without_bytes(opcode: u16) -> Shape<()> {
+    Shape { opcode, describe: Describe::Nowhere, finish: nothing_read }
+}
+
+const FSYNC: Shape<()> = without_bytes(IOCB_CMD_FSYNC);
+const FDSYNC: Shape<()> = without_bytes(IOCB_CMD_FDSYNC);
+const POLL: Shape<()> = without_bytes(IOCB_CMD_POLL);
 
 impl<'f> Operation<'f, ()> {
     /// `fsync(2)`: data and metadata of what was written before reach the device. The result is 0. Only writes that
     /// have completed are covered for certain.
     pub fn fsync(file: impl Into<IoFile<'f>>) -> Self {
-        Operation::new(IOCB_CMD_FSYNC, file.into(), (), 0)
+        Operation::new(FSYNC, file.into(), (), 0)
     }
 
     /// `fdatasync(2)`: the data does. Else as [`fsync`](Operation::fsync).
     pub fn fdatasync(file: impl Into<IoFile<'f>>) -> Self {
-        Operation::new(IOCB_CMD_FDSYNC, file.into(), (), 0)
+        Operation::new(FDSYNC, file.into(), (), 0)
     }
 
     /// Waits, once, until the file is ready. The result is what it is ready for
     /// ([`Completion::readiness`](crate::Completion::readiness)), or 0 when it was cancelled.
     pub fn poll(file: impl Into<IoFile<'f>>, wanted: Readiness) -> Self {
-        let mut poll = Operation::new(IOCB_CMD_POLL, file.into(), (), 0);
-        poll.parts.iocb.buf = u64::from(wanted.bits());
+        let mut poll = Operation::new(POLL, file.into(), (), 0);
+        poll.parts.mask = wanted.bits();
         poll
     }
 }

@@ -1,5 +1,6 @@
 //! Taking events, and telling who waits for them.
 
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -70,37 +71,46 @@ impl Shared {
 
     /// One io_getevents as the leader, which the caller has become; afterwards there is none.
     fn lead(&self, least: usize, left: Option<Duration>) -> usize {
-        let mut events = [IoEvent::default(); EVENTS];
-        let mut got = self.get_events(least, left, &mut events);
-        let mut after = [const { Landed::Kept }; EVENTS];
+        let mut room = [const { MaybeUninit::uninit() }; EVENTS];
+        let mut events = self.get_events(least, left, &mut room);
+        // Mostly there is nothing to do: it is made when there is.
+        let mut after: Option<[Landed; EVENTS]> = None;
         let mut state = self.lock();
         loop {
-            for (event, after) in events[..got].iter().zip(&mut after) {
-                *after = state.land(Token(event.data), event.res);
+            for (place, event) in events.iter().enumerate() {
+                let landed = state.land(Token(event.data), event.res);
+                if !matches!(landed, Landed::Kept) {
+                    after.get_or_insert_with(nothing)[place] = landed;
+                }
             }
-            if got > 0 || !std::mem::take(&mut state.look_again) {
+            if !events.is_empty() || !std::mem::take(&mut state.look_again) {
                 break;
             }
             // Somebody came for events while this thread had looked already.
             drop(state);
-            got = self.get_events(0, None, &mut events);
+            events = self.get_events(0, None, &mut room);
             state = self.lock();
         }
         state.leader = false;
         let again = std::mem::take(&mut state.look_again);
-        let tell = state.followers > 0;
+        let (tell, got) = (state.followers > 0, events.len());
         drop(state);
         if tell {
             self.news.notify_all();
         }
-        self.settle(&mut after[..got]);
+        self.settle(after.as_mut().map_or(&mut [], |after| &mut after[..got]));
         if again {
             self.reap_now();
         }
         got
     }
 
-    fn get_events(&self, least: usize, left: Option<Duration>, events: &mut [IoEvent; EVENTS]) -> usize {
+    fn get_events<'a>(
+        &self,
+        least: usize,
+        left: Option<Duration>,
+        room: &'a mut [MaybeUninit<IoEvent>; EVENTS],
+    ) -> &'a [IoEvent] {
         let time = left.map(|left| Timespec {
             sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             nsec: i64::from(left.subsec_nanos()),
@@ -112,10 +122,13 @@ impl Shared {
             (None, _) => std::ptr::null(),
         };
         // SAFETY: there is room for EVENTS events.
-        let got =
-            unsafe { sys::io_getevents(self.id, least as isize, EVENTS as isize, events.as_mut_ptr(), timeout) };
+        let got = unsafe {
+            sys::io_getevents(self.id, least as isize, EVENTS as isize, room.as_mut_ptr().cast(), timeout)
+        };
         // EINTR: the caller's loop looks again. Nothing else can happen to a live context.
-        got.unwrap_or(0)
+        let got = got.unwrap_or(0);
+        // SAFETY: so many were written.
+        unsafe { room[..got].assume_init_ref() }
     }
 
     /// Runs the foreign code that the end of operations calls for.
@@ -168,7 +181,16 @@ impl Shared {
     }
 }
 
-/// Runs foreign code. Its panic must not keep others from being told; it was reported where it arose.
+fn nothing() -> [Landed; EVENTS] {
+    [const { Landed::Kept }; EVENTS]
+}
+
+/// Runs foreign code. Its panic must not keep others from being told; it was reported where it arose. Its payload may be
+/// foreign too, and panic when it is dropped; what that throws is leaked.
 fn guarded(foreign: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(foreign));
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign))
+        && let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
+    {
+        std::mem::forget(again);
+    }
 }

@@ -12,7 +12,9 @@ use super::flights::{State, Token};
 use super::operation::{Finish, nothing_read};
 use super::payload::Payload;
 use crate::abi::{ContextId, Iocb, Iovec};
+use crate::engine::scripted::Scripted;
 use crate::errno::Result;
+use crate::fault::Script;
 use crate::{entry, process, sys};
 
 /// Pieces that an operation describes without a heap allocation.
@@ -48,6 +50,8 @@ pub(crate) struct Shared {
     /// Somebody dispatches whenever the eventfd counts.
     driven: AtomicBool,
     pub(crate) name: Option<Box<str>>,
+    /// What the context follows. Only the context knows it, until it is destroyed.
+    _script: Option<Arc<Scripted>>,
 }
 
 // SAFETY: a cell is touched by one thread at a time: by who reserved it until io_submit, by the engines until the
@@ -63,6 +67,7 @@ pub(crate) struct Plan {
     pub(crate) bytes_max: u64,
     pub(crate) eventfd: Option<OwnedFd>,
     pub(crate) name: Option<Box<str>>,
+    pub(crate) script: Option<Script>,
 }
 
 impl Shared {
@@ -70,13 +75,15 @@ impl Shared {
     pub(crate) fn open(plan: Plan) -> Result<Arc<Shared>> {
         let kernel = plan.engine.is_none() && process::is_off();
         let home = std::ptr::from_ref(process::get_or_make()?);
+        let script = plan.script.map(Scripted::for_one).map(Arc::new);
         let id = if kernel {
             let mut id = 0;
             // SAFETY: `id` is a local.
             unsafe { sys::io_setup(plan.capacity, &raw mut id) }?;
             id
         } else {
-            entry::set_up_wishing(plan.capacity, plan.engine)?
+            // SAFETY: it is kept until io_destroy has returned, or leaked (`Context::drop`).
+            unsafe { entry::set_up_wishing(plan.capacity, plan.engine, script.as_deref()) }?
         };
         let cell = |_| {
             UnsafeCell::new(Cell {
@@ -101,6 +108,7 @@ impl Shared {
             driven: AtomicBool::new(plan.eventfd.is_some()),
             eventfd: plan.eventfd,
             name: plan.name,
+            _script: script,
         }))
     }
 
@@ -126,6 +134,10 @@ impl Shared {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn limits_bytes(&self) -> bool {
+        self.bytes_max != u64::MAX
     }
 
     pub(crate) fn capacity(&self) -> u32 {

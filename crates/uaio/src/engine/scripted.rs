@@ -31,12 +31,20 @@ struct Counts {
     by_target: [AtomicU32; 6],
 }
 
-/// The script of this process, and how far it has come.
+/// Whose script it is.
+#[derive(Debug)]
+enum Scope {
+    /// Every context's: contexts that were set up, and the counts of each by its index.
+    Process(AtomicU32, &'static [Counts]),
+    /// One context's, which is number 1 to it.
+    Context(Counts),
+}
+
+/// A script, and how far it has come.
 #[derive(Debug)]
 pub(crate) struct Scripted {
     script: Script,
-    contexts: AtomicU32,
-    counts: &'static [Counts],
+    scope: Scope,
     log: [u8; LOG_MAX],
 }
 
@@ -46,15 +54,27 @@ impl Scripted {
         let base = mem::map_private(CONTEXTS * size_of::<Counts>())?;
         // SAFETY: the mapping has room for so many, zeroed memory is a valid value, and it is never unmapped.
         let counts = unsafe { core::slice::from_raw_parts(base.cast::<Counts>(), CONTEXTS) };
-        Ok(Scripted { script, contexts: AtomicU32::new(0), counts, log })
+        Ok(Scripted { script, scope: Scope::Process(AtomicU32::new(0), counts), log })
+    }
+
+    /// For one context.
+    pub(crate) fn for_one(script: Script) -> Scripted {
+        let zero = || AtomicU32::new(0);
+        let counts = Counts {
+            context: AtomicU32::new(1),
+            submissions: zero(),
+            by_target: core::array::from_fn(|_| zero()),
+        };
+        Scripted { script, scope: Scope::Context(counts), log: [0; LOG_MAX] }
     }
 
     /// A context has been set up.
     pub(crate) fn born(&self, id: u32) {
-        let counts = &self.counts[id as usize];
+        let Scope::Process(contexts, counts) = &self.scope else { return };
+        let counts = &counts[id as usize];
         counts.submissions.store(0, Ordering::Relaxed);
         counts.by_target.iter().for_each(|count| count.store(0, Ordering::Relaxed));
-        counts.context.store(1 + self.contexts.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        counts.context.store(1 + contexts.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// How many of `nr` requests this io_submit takes at most. EAGAIN.
@@ -92,7 +112,10 @@ impl Scripted {
     }
 
     fn counts_of(&self, context: &Context) -> &Counts {
-        &self.counts[context.id.load(Ordering::Relaxed) as usize]
+        match &self.scope {
+            Scope::Process(_, counts) => &counts[context.id.load(Ordering::Relaxed) as usize],
+            Scope::Context(counts) => counts,
+        }
     }
 
     /// Appends to the log what the script has decided.

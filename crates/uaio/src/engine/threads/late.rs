@@ -7,7 +7,7 @@ use super::lock;
 use crate::os::{eventfd, time};
 use crate::slot::Slot;
 
-/// The list. It has a descriptor of its own only with the engine `scripted`.
+/// The list. It has a descriptor of its own once the script has held something back.
 #[derive(Default)]
 pub(super) struct Late {
     /// When it is due, CLOCK_MONOTONIC in nanoseconds.
@@ -17,9 +17,11 @@ pub(super) struct Late {
 }
 
 impl Late {
-    /// The descriptor by which workers wake the poller.
-    pub(super) fn bell(&self) -> Option<i32> {
-        crate::process::get()?.script.as_ref()?;
+    /// Makes the descriptor by which workers wake the poller. None: it is there already, or cannot be had.
+    pub(super) fn make_bell(&self) -> Option<i32> {
+        if self.bell.get().is_some() {
+            return None;
+        }
         let eventfd = eventfd::new().ok()?;
         Some(self.bell.get_or_init(|| eventfd).as_raw_fd())
     }

@@ -23,6 +23,9 @@ const IDLE_MS: i32 = 1000;
 /// How long a message waits for room in the descriptor table before the next look.
 const LOOK_AGAIN_MS: i32 = 1;
 
+/// Most lists that are kept, and the longest of them.
+const SPARE: usize = 64;
+
 /// What is ready: the upper half of epoll's data. The lower half is the descriptor or the handle.
 const SOCKET: u64 = 1 << 32;
 const FILE: u64 = 2 << 32;
@@ -35,6 +38,8 @@ pub(crate) struct Poller {
     epoll: Epoll,
     /// Requests that wait for a file, by its handle. Each holds the file.
     waiting: HashMap<Handle, Vec<&'static Slot>>,
+    /// Lists for it that are empty: a request that waits allocates nothing.
+    spare: Vec<Vec<&'static Slot>>,
     stalled: Vec<i32>,
     /// The files of the message that is being dealt with.
     handles: Vec<Handle>,
@@ -47,15 +52,13 @@ pub(crate) fn open(inbox: Inbox) -> Result<Poller> {
     let epoll = Epoll::new()?;
     epoll.add(inbox.listener, libc::EPOLLIN as u32, SOCKET | inbox.listener as u64)?;
     let pool = pool(inbox)?;
-    if let Some(bell) = pool.late.bell() {
-        epoll.add(bell, libc::EPOLLIN as u32, BELL)?;
-    }
     // Now: a filter may forbid what memory needs later.
     let message = Some(Box::default());
     Ok(Poller {
         pool,
         epoll,
         waiting: HashMap::new(),
+        spare: Vec::new(),
         stalled: Vec::new(),
         handles: Vec::new(),
         message,
@@ -158,6 +161,9 @@ impl Poller {
     fn start(&mut self, slot: &'static Slot, handles: &[Handle]) {
         // SAFETY: the slot was handed over to this engine.
         let request = unsafe { slot.request() };
+        if request.delay_us > 0 {
+            self.hear_workers();
+        }
         let waits = request.op == Op::Poll || request.stream;
         let mut handle = handles[slot.file.load(Ordering::Relaxed) as usize];
         let (mut files, crowded) = (lock(&self.pool.files), self.pool.inbox.is_crowded());
@@ -189,12 +195,19 @@ impl Poller {
         }
     }
 
+    /// Something will be late: a worker that notes it down must be able to wake this thread.
+    fn hear_workers(&self) {
+        if let Some(bell) = self.pool.late.make_bell() {
+            let _ = self.epoll.add(bell, libc::EPOLLIN as u32, BELL);
+        }
+    }
+
     /// Tries the request, and lets it wait if it cannot be done now.
     fn wait_for(&mut self, slot: &'static Slot, handle: Handle) {
         if self.try_now(slot) {
             return;
         }
-        let waiting = self.waiting.entry(handle).or_default();
+        let waiting = self.waiting.entry(handle).or_insert_with(|| self.spare.pop().unwrap_or_default());
         waiting.push(slot);
         let (first, mask) = (waiting.len() == 1, mask_of(waiting));
         let fd = lock(&self.pool.files).fd(handle);
@@ -237,21 +250,28 @@ impl Poller {
     }
 
     fn file_ready(&mut self, handle: Handle) {
-        let Some(waiting) = self.waiting.remove(&handle) else { return };
+        let Some(mut waiting) = self.waiting.remove(&handle) else { return };
         // A file must not be closed while epoll still watches it under this handle.
         lock(&self.pool.files).keep(handle);
-        let left: Vec<&'static Slot> = waiting.into_iter().filter(|slot| !self.try_now(slot)).collect();
-        self.watch_rest(handle, left);
+        waiting.retain(|slot| !self.try_now(slot));
+        self.watch_rest(handle, waiting);
         self.pool.release(handle);
     }
 
     fn watch_rest(&mut self, handle: Handle, left: Vec<&'static Slot>) {
         let fd = lock(&self.pool.files).fd(handle);
         if left.is_empty() {
+            self.keep_spare(left);
             return self.epoll.remove(fd);
         }
         let _ = self.epoll.change(fd, mask_of(&left), FILE | u64::from(handle));
         self.waiting.insert(handle, left);
+    }
+
+    fn keep_spare(&mut self, list: Vec<&'static Slot>) {
+        if self.spare.len() < SPARE && list.capacity() <= SPARE {
+            self.spare.push(list);
+        }
     }
 
     fn cancel_all(&mut self, context: &'static Context) {
