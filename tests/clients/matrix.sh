@@ -68,6 +68,14 @@ run_client() { # prints what the client's script says
   env UAIO_ENGINE="$engine" TMPDIR="$T" WRAP="$WRAP" LAST="$last" ${PRELOAD:+PRELOAD="$PRELOAD"} ${LIBDIR:+LIBDIR="$LIBDIR"} LIMIT=100 "$here/$client.sh" 2>&1
 }
 
+# Why the client cannot run here, without uaio, if so. Only what failed is asked.
+cannot_itself() {
+  [ "$place" != plain ] && has_kernel_aio "$place" || return 1
+  local out
+  out=$(TMPDIR=$T WRAP="$before $inside" LAST=$last LIMIT=100 "$here/$client.sh" 2>&1) && return 1
+  reason="nor can the client without uaio: $(echo "$out" | tail -1 | cut -c1-60)"
+}
+
 cell() {
   local out rc reason
   reason=${why:-$(impossible "$client" "$place" "$engine")}
@@ -85,6 +93,9 @@ cell() {
   if [ $rc = 0 ] || { [ $rc = 77 ] && [ -n "${ALLOW_MISSING:-}" ]; }; then
     passed=$((passed + 1))
     line ok "$(echo "$out" | tail -1 | cut -c1-90)"
+  elif cannot_itself; then
+    none=$((none + 1))
+    line none "$reason"
   else
     failed=$((failed + 1))
     echo "$out"

@@ -96,12 +96,11 @@ proved() { # name
 
 # What cannot be, and why: an engine in a place, or a client.
 impossible() { # client place engine
-  case $2-$3 in uring1-uring | both38-uring | docker-uring) echo "io_uring is what this place forbids" ; return ;; esac
-  case $2-$1 in
-    nproc-fio-* | nproc-stress-ng-aio | nproc-mariadb-innodb | nproc-qemu-*) echo "the client itself starts processes or threads" ;;
-    nproc-lvm-loop | nproc-caio-tests) echo "the client needs root's files" ;;
-    noproc-mariadb-innodb | noproc-stress-ng-aio | noproc-lvm-loop | noproc-caio-tests | noproc-fio-*) echo "the client itself reads /proc" ;;
-    noshm-fio-*) echo "the client itself needs /dev/shm" ;;
-    roroot-mariadb-innodb | roroot-lvm-loop | roroot-caio-tests) echo "the client itself writes elsewhere" ;;
+  case $2-$3 in uring1-uring | both38-uring | docker-uring) echo "io_uring is what this place forbids" ;; esac
+  case $2-$1 in nproc-seastar-shape) echo "nobody is there to wait for its POLLs: EAGAIN" ;;
+    nproc-stress-ng-aio) echo "the client starts a process for each worker, and tries again until its time is over" ;;
   esac
 }
+
+# Places that leave the kernel's AIO alone: a client that fails there without uaio too needs what is missing itself.
+has_kernel_aio() { case $1 in aio38 | setup11 | both38) return 1 ;; *) return 0 ;; esac; }

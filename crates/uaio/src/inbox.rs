@@ -178,7 +178,9 @@ impl Message {
     fn named(&self) -> usize {
         let places = |slot: &Slot| [&slot.file, &slot.resfd].map(|place| place.load(Ordering::Relaxed));
         let named = |order| match order {
-            Order::Request(slot) => places(slot).into_iter().filter(|place| *place != NO_FILE).max().unwrap_or(0) + 1,
+            Order::Request(slot) => {
+                places(slot).into_iter().filter(|place| *place != NO_FILE).max().unwrap_or(0) + 1
+            }
             Order::Timer(_) => 1,
             Order::CancelAll(_) | Order::CancelOne(..) => 0,
         };

@@ -88,7 +88,11 @@ fn the_limit_falls(limit: u64) {
     // Reads of an empty pipe are performed inside io_submit where the engine has no thread to wait in.
     let reads = if engine() == "inline" { 0 } else { 1024 };
     let mut bytes = [0u8; 1024];
-    let read = |byte: &mut u8| Iocb { flags: IOCB_FLAG_RESFD, resfd: eventfd as u32, ..rw(IOCB_CMD_PREAD, r, byte, 1, 0, 2) };
+    let read = |byte: &mut u8| Iocb {
+        flags: IOCB_FLAG_RESFD,
+        resfd: eventfd as u32,
+        ..rw(IOCB_CMD_PREAD, r, byte, 1, 0, 2)
+    };
     let mut iocbs: Vec<Iocb> = bytes[..reads].iter_mut().map(read).collect();
     iocbs.resize(4096, poll_with(r, eventfd));
     let mut sent = 0;
@@ -101,7 +105,8 @@ fn the_limit_falls(limit: u64) {
     assert_eq!(unsafe { libc::write(w, [1u8; 2048].as_ptr().cast(), 2048) }, 2048);
     let events = reap(ctx, 4096);
     assert_eq!(events.iter().filter(|event| event.data == 2 && event.res == 1).count(), reads);
-    let unready = events.iter().find(|event| event.data != 2 && event.res & i64::from(libc::POLLIN) == 0 || event.res < 0);
+    let unready =
+        events.iter().find(|event| event.data != 2 && event.res & i64::from(libc::POLLIN) == 0 || event.res < 0);
     assert_eq!(unready, None);
     assert!(bytes[..reads].iter().all(|byte| *byte == 1));
     assert_eq!(count_of(eventfd), 4096);
@@ -140,7 +145,10 @@ fn the_limit_may_fall_at_any_moment() {
                 }
                 let events = reap(ctx, accepted.max(0) as usize);
                 lost += events.iter().filter(|event| event.res == -i64::from(libc::EMFILE)).count();
-                assert!(events.iter().all(|event| [0, -i64::from(libc::EMFILE)].contains(&event.res)), "{events:?}");
+                assert!(
+                    events.iter().all(|event| [0, -i64::from(libc::EMFILE)].contains(&event.res)),
+                    "{events:?}"
+                );
             }
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
             eprintln!("{}: {lost} of 24000 lost", engine());

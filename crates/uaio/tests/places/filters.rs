@@ -100,7 +100,11 @@ fn the_allow_list_of_a_thread() {
         install_allow_list(REFUSED, Threads::Own);
         assert_eq!(unsafe { libc::write(w, b"x".as_ptr().cast(), 1) }, 1);
         assert_eq!(in_time(ctx, 10, &mut events, 20_000), 10);
-        assert!(events[..10].iter().all(|event| if event.data == 0 { event.res == 4096 } else { event.res & 1 == 1 }));
+        assert!(events[..10].iter().all(|event| if event.data == 0 {
+            event.res == 4096
+        } else {
+            event.res & 1 == 1
+        }));
         assert!(pages.iter().all(|page| page.0 == [7; 4096]));
         assert_eq!(in_time(ctx, 1, &mut events, 50), 0);
         assert_eq!((submit(ctx, &mut iocbs[..1]), submit(ctx, &mut iocbs[8..9])), (EPERM, EPERM));

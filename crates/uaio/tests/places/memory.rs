@@ -25,7 +25,8 @@ impl Group {
             line.splitn(3, ':').nth(2).map(|path| path.trim_start_matches('/').to_owned())
         };
         let name = format!("uaio-{}", std::process::id());
-        let old = own("memory").map(|path| (Path::new("/sys/fs/cgroup/memory").join(path), "memory.limit_in_bytes"));
+        let old =
+            own("memory").map(|path| (Path::new("/sys/fs/cgroup/memory").join(path), "memory.limit_in_bytes"));
         let new = own("").map(|path| (Path::new("/sys/fs/cgroup").join(path), "memory.max"));
         let (parent, file) = old.or(new).ok_or("/proc/self/cgroup names none")?;
         let group = Group(parent.join(name));

@@ -45,7 +45,8 @@ fn reads(fd: i32) -> bool {
     let mut got = 0;
     let mut good = submit(ctx, &mut iocbs) == 16;
     while good && got < 16 {
-        let n = unsafe { io_getevents(ctx, 1, 16 - got as isize, events.as_mut_ptr().add(got), core::ptr::null()) };
+        let n =
+            unsafe { io_getevents(ctx, 1, 16 - got as isize, events.as_mut_ptr().add(got), core::ptr::null()) };
         good = n > 0;
         got += n.max(0) as usize;
     }

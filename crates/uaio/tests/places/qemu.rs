@@ -14,7 +14,8 @@ pub fn install_as_qemu_does() {
     let threads = [CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND, CLONE_THREAD, CLONE_SYSVSEM, CLONE_SETTLS];
     let marks = [CLONE_PARENT_SETTID, CLONE_CHILD_CLEARTID];
     let no_threads = CLONE_PIDFD | CLONE_PTRACE | CLONE_VFORK | CLONE_PARENT | CLONE_UNTRACED | CLONE_IO;
-    let spaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+    let spaces =
+        CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
     let mut filter = Filter::default();
     for list in [&unused[..], &host, &users, &groups, &spawn] {
         filter = filter.calls(list, Answer::Kill);
@@ -30,4 +31,3 @@ pub fn install_as_qemu_does() {
         .argument(SYS_sched_setscheduler, 1, SCHED_IDLE as u32, false, refused)
         .install(Answer::Allow, Threads::All);
 }
-
