@@ -95,7 +95,7 @@ impl Shared {
                 more_pieces: Vec::new(),
             })
         };
-        Ok(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             id,
             home,
             kernel,
@@ -109,7 +109,10 @@ impl Shared {
             eventfd: plan.eventfd,
             name: plan.name,
             _script: script,
-        }))
+        });
+        // The addresses of iocbs travel as numbers.
+        shared.cells.as_ptr().expose_provenance();
+        Ok(shared)
     }
 
     /// Whether this is the process that made the context: a forked child touches nothing of it, not even locks.

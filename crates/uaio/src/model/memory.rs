@@ -9,7 +9,10 @@ use crate::sync::{AtomicU64, AtomicUsize, Ordering, UnsafeCell};
 /// As the real one.
 pub(crate) fn map_array<T: Zeroed>(count: usize) -> Result<*mut T> {
     let values: Box<[T]> = (0..count).map(|_| T::zeroed()).collect();
-    Ok(Box::into_raw(values).cast())
+    let base: *mut T = Box::into_raw(values).cast();
+    // Its parts' addresses travel as numbers.
+    base.expose_provenance();
+    Ok(base)
 }
 
 /// As the real one.

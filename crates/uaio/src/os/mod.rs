@@ -11,8 +11,11 @@ pub(crate) mod kernel_aio;
 pub(crate) mod kernel_uring;
 pub(crate) mod lock;
 pub(crate) mod mem;
+#[cfg(miri)]
+pub(crate) mod miri;
 pub(crate) mod probe;
 pub(crate) mod raw;
+#[cfg_attr(miri, path = "socket_miri.rs")]
 pub(crate) mod socket;
 pub(crate) mod thread;
 pub(crate) mod time;

@@ -1,13 +1,18 @@
 //! The `syscall` instruction.
 
+#[cfg(not(miri))]
 use core::arch::asm;
 
 use crate::errno::{Errno, Result};
+
+#[cfg(miri)]
+pub(crate) use super::miri::syscall6;
 
 /// Makes system call `nr` and returns the kernel's raw answer.
 ///
 /// # Safety
 /// The arguments must be what the call demands: the kernel reads and writes the memory that they name.
+#[cfg(not(miri))]
 #[inline]
 pub(crate) unsafe fn syscall6(nr: usize, a: [usize; 6]) -> isize {
     let ret: isize;

@@ -3,6 +3,7 @@
 use core::ptr::null_mut;
 
 use crate::errno::{Errno, Result};
+#[cfg(not(miri))]
 use crate::os::lock::{block_signals, restore_signals};
 use crate::os::raw::sys;
 
@@ -15,10 +16,20 @@ pub(crate) fn pid() -> i32 {
     unsafe { sys!(SYS_getpid) }.unwrap_or(0) as i32
 }
 
+/// As the real one.
+#[cfg(miri)]
+pub(crate) fn spawn(body: extern "C" fn(*mut libc::c_void) -> *mut libc::c_void, argument: usize) -> Result<()> {
+    let thread = std::thread::Builder::new().spawn(move || {
+        body(argument as *mut _);
+    });
+    thread.map(drop).or(Err(Errno::EAGAIN))
+}
+
 /// Starts a detached library thread that runs `body(argument)`.
 ///
 /// It blocks every signal but libc's own two, and has the default scheduling policy and all CPUs whatever
 /// its creator has. EAGAIN or EPERM when no thread can be had.
+#[cfg(not(miri))]
 pub(crate) fn spawn(body: extern "C" fn(*mut libc::c_void) -> *mut libc::c_void, argument: usize) -> Result<()> {
     let mask = block_signals();
     // SAFETY: the attribute object is initialised before its use and destroyed after it; `body` is a
