@@ -49,5 +49,8 @@ fn an_idle_program_is_hardly_larger() {
     let (rss_with, pss_with) = memory(&mut command(["run", "--"].iter().chain(&SLEEP)));
     eprintln!("Rss {rss} KiB without, {rss_with} with; Pss {pss} and {pss_with}");
     assert!(rss_with > rss, "nothing was loaded");
-    assert!(rss_with <= rss + MOST && pss_with <= pss + MOST, "Rss {rss} and {rss_with}, Pss {pss} and {pss_with}");
+    assert!(
+        rss_with <= rss + MOST && pss_with <= pss + MOST,
+        "Rss {rss} and {rss_with}, Pss {pss} and {pss_with}"
+    );
 }
