@@ -328,3 +328,32 @@ fn the_builder_refuses_what_cannot_be() {
     let ticket = a.submit(Operation::fsync(scratch())).unwrap();
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| b.completions().push(ticket))).is_err());
 }
+
+/// A buffer whose description panics.
+#[derive(Debug)]
+struct Rude(Vec<u8>, bool);
+
+// SAFETY: as of the `Vec`, where it does not panic.
+unsafe impl uaio::IoBuf for Rude {
+    fn io_ptr(&self) -> *const u8 {
+        assert!(!self.1, "rude");
+        self.0.as_ptr()
+    }
+
+    fn io_len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// The panic leaves no operation behind that was never submitted: the context still has all its places, and ends.
+#[test]
+fn a_panic_in_a_batch_gives_the_places_back() {
+    let (file, context) = (scratch(), Context::new(4).unwrap());
+    let write = |i: u64| Operation::write(&file, Rude(vec![1u8; 8], i == 2), i * 8);
+    let panicked =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| context.submit_all((0..4).map(write))));
+    assert!(panicked.is_err() && context.in_flight() == 0);
+    let good = |i: u64| Operation::write(&file, Rude(vec![1u8; 8], false), i * 8);
+    let tickets = context.submit_all((0..4).map(good)).all().unwrap();
+    assert!(tickets.into_iter().all(|ticket| ticket.wait().result == Ok(8)));
+}

@@ -15,6 +15,20 @@ use crate::timers::Side;
 #[derive(Debug)]
 pub(crate) struct Inline;
 
+/// What comes of a request that no library thread has got.
+fn end_of(request: &mut Request) -> i64 {
+    // The script holds back what has been performed already.
+    if let Some(res) = request.performed() {
+        return res;
+    }
+    let ready = if request.op == Op::Poll { attempt(request, request.fd, 0) } else { Ok(0) };
+    match ready {
+        // There was room for its file when it was accepted, and now there is not: nobody is there to wait.
+        Err(Errno::EAGAIN) => Errno::EMFILE.negated() as i64,
+        _ => run_to_end(request, request.fd),
+    }
+}
+
 impl Engine for Inline {
     fn id(&self) -> EngineId {
         EngineId::Inline
@@ -24,8 +38,7 @@ impl Engine for Inline {
         for slot in batch.slots() {
             // SAFETY: the submitter has the slots of its batch.
             let request = unsafe { slot.request() };
-            // The script holds back what has been performed already.
-            let res = request.performed().unwrap_or_else(|| now(request));
+            let res = end_of(request);
             slot.context().finish(slot, res, request.resfd, Side::Program);
         }
         batch.clear();
@@ -34,16 +47,6 @@ impl Engine for Inline {
     fn cancel_all(&self, _context: &'static Context) {}
 
     fn cancel_one(&self, _slot: &'static Slot, _ticket: u32) {}
-}
-
-/// Executes a request that was meant for a library thread.
-fn now(request: &mut Request) -> i64 {
-    let ready = if request.op == Op::Poll { attempt(request, request.fd, 0) } else { Ok(0) };
-    match ready {
-        // There was room for its file when it was accepted, and now there is not: nobody is there to wait.
-        Err(Errno::EAGAIN) => Errno::EMFILE.negated() as i64,
-        _ => run_to_end(request, request.fd),
-    }
 }
 
 /// One transfer, or fsync, of what is left of `request`, on descriptor `fd`, with further RWF flags.
