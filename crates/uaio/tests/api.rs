@@ -164,7 +164,11 @@ fn polls_and_pipes_wait_and_can_be_cancelled() {
         assert_ne!(poll.cancel(), Cancel::TooLate);
         assert_eq!(poll.wait().readiness(), Ok(Readiness::empty()));
         let late = context.submit(Operation::fsync(scratch())).unwrap();
-        std::thread::sleep(Duration::from_millis(30));
+        let begun = Instant::now();
+        while !late.is_done() && begun.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(1));
+            context.dispatch();
+        }
         assert_eq!(late.cancel(), Cancel::TooLate);
     });
 }
