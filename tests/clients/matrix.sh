@@ -2,7 +2,7 @@
 # matrix.sh [--short | --quick] [--clients "a b"] [--places "plain aio38 …"] [--ways "run preload lib"] [--engines "auto uring …"]
 # Runs the client scripts over uaio, on each engine, in places where something is missing (places.sh); one line per cell.
 # With `run` the summary must also show that the requests were ours. A missing client is a failure unless ALLOW_MISSING=1.
-# --short: each client once, and each place with each engine once. --quick: more clients, fewer places, no engines.
+# --short: each place with each engine, by small clients. --quick: more clients, fewer places, no engines.
 # UAIO: the binary (default: target/release/uaio of this tree); its libraries lie beside it.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -39,10 +39,12 @@ quick_cell() { # client place way
   return 1
 }
 
-# the short choice: one small client in every place on every engine, and the others where nothing is missing but io_uring
+# the short choice: a small client in every place on every engine, and sharper ones with and without io_uring
 short_cell() { # client place engine
-  case $1 in ioping-aio) return 0 ;; esac
-  case $2-$3-$1 in plain-auto-* | uring1-auto-fio-verify | uring1-auto-qemu-io-verify) return 0 ;; esac
+  case $1-$2-$3 in
+    ioping-aio-*) return 0 ;;
+    qemu-io-verify-plain-* | seastar-shape-plain-* | stress-ng-aio-uring1-auto | qemu-io-verify-no*-auto) return 0 ;;
+  esac
   return 1
 }
 
