@@ -325,12 +325,12 @@ impl Submission {
         if request.rw_flags & RWF_NOWAIT != 0 {
             return run_flagged(request);
         }
-        // Errors change nothing, and are found again.
-        if let Some(Ok(n)) = self.early.take() {
-            if !facts.never_waits() {
-                return Ok(Fate::Ended(n as i64));
-            }
-            request.advance(n);
+        match self.early.take() {
+            Some(Ok(n)) if facts.never_waits() => request.advance(n),
+            // Not done at all: it would wait, or goes another way.
+            None | Some(Err(Errno::EAGAIN | Errno::EOPNOTSUPP | Errno::ESPIPE | Errno::EINTR)) => {}
+            // An eventfd, for one, is at 0 after a read into a bad buffer.
+            Some(done) => return Ok(Fate::Ended(request.result(done))),
         }
         if facts.non_blocking() || facts.never_waits() {
             return Ok(Fate::Ended(run_once(request)));

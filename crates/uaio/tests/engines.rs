@@ -188,3 +188,18 @@ fn a_poll_can_be_cancelled_while_it_is_on_its_way() {
         destroy(ctx);
     });
 }
+
+/// The read takes the count before it finds the buffer bad, as Linux: a second try would wait for ever.
+#[test]
+fn a_read_into_a_bad_buffer_is_not_tried_again() {
+    on_every_engine("a_read_into_a_bad_buffer_is_not_tried_again", || {
+        let ctx = setup(1);
+        let eventfd = unsafe { libc::eventfd(1, libc::EFD_CLOEXEC) };
+        assert_eq!(submit(ctx, &mut [rw(IOCB_CMD_PREAD, eventfd, 8 as *mut u8, 512, 0, 1)]), 1);
+        let mut event = IoEvent::default();
+        let time = libc::timespec { tv_sec: 5, tv_nsec: 0 };
+        assert_eq!(unsafe { io_getevents(ctx, 1, 1, &mut event, (&raw const time).cast()) }, 1);
+        assert_eq!(event.res, -i64::from(libc::EFAULT));
+        destroy(ctx);
+    });
+}
