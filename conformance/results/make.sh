@@ -24,7 +24,7 @@ table kernel.md "The kernel" --target kernel
 if [ -n "$distribution" ]; then
 	table libaio-distribution.md "The distribution's libaio" --target "libaio=$distribution"
 fi
-for engine in auto inline uring threads; do
+for engine in auto inline uring threads kernel scripted; do
 	table core-$engine.md "uaio, engine $engine" --target core --engine $engine
 done
 table preload.md "uaio, preloaded" --target preload

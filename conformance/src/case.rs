@@ -80,6 +80,11 @@ impl Run {
         self.is_ours() && std::env::var("UAIO_ENGINE").as_deref() == Ok("inline")
     }
 
+    /// uaio over real kernel contexts: what it answers is the kernel's answer.
+    pub fn is_kernels(&self) -> bool {
+        self.is_ours() && std::env::var("UAIO_ENGINE").as_deref() == Ok("kernel")
+    }
+
     /// Ends the case: it says nothing about this target here.
     pub fn not_applicable(&self, why: &str) -> ! {
         if alone::is_on() {
@@ -91,7 +96,14 @@ impl Run {
 
     /// Our answer where docs/decisions.md, entry `_decision`, says that it is another one than the kernel's.
     pub fn decided<T>(&self, _decision: &str, kernel: T, ours: T) -> T {
-        if self.is_ours() { ours } else { kernel }
+        if self.is_ours() && !self.is_kernels() { ours } else { kernel }
+    }
+
+    /// As [`Run::decided`], for POLLs: with `auto` they are the kernel's where it has AIO, which `got` shows.
+    pub fn decided_for_poll<T: PartialEq>(&self, decision: &str, kernel: T, ours: T, got: &T) -> T {
+        let auto = std::env::var("UAIO_ENGINE").is_ok_and(|engine| engine == "auto")
+            || std::env::var_os("UAIO_ENGINE").is_none();
+        if auto && *got == kernel { kernel } else { self.decided(decision, kernel, ours) }
     }
 
     /// The libaio functions answer some things without asking anybody.

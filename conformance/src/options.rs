@@ -14,6 +14,7 @@ pub enum Engine {
     Inline,
     Uring,
     Threads,
+    Kernel,
     Scripted,
     Off,
 }

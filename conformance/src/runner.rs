@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::os::fd::{FromRawFd, RawFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -153,6 +154,24 @@ fn read(output: RawFd) -> String {
     let mut bytes = Vec::new();
     let _ = output.read_to_end(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Deals the cases out to `jobs` threads that run `worker`, after those of io_setup, which may need all of the host's quota
+/// and go one by one. What each worker made of its cases.
+pub fn side_by_side<T: Send>(
+    cases: &[Case],
+    jobs: usize,
+    worker: impl Fn(&mut dyn Iterator<Item = &Case>) -> T + Sync,
+) -> Vec<T> {
+    let (alone, rest): (Vec<_>, Vec<_>) = cases.iter().partition(|case| case.group() == "io_setup");
+    let next = AtomicUsize::new(0);
+    let work = || worker(&mut std::iter::from_fn(|| rest.get(next.fetch_add(1, Ordering::Relaxed)).copied()));
+    let first = worker(&mut alone.into_iter());
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        let others = workers.into_iter().map(|worker| worker.join().expect("a worker ends"));
+        std::iter::once(first).chain(others).collect()
+    })
 }
 
 /// A context can be set up.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uaio_conformance::aio::Target;
 use uaio_conformance::cases;
-use uaio_conformance::runner::{run_noted, unavailable};
+use uaio_conformance::runner::{run_noted, side_by_side, unavailable};
 use uaio_conformance::trace::Trace;
 
 const PAGES: [(&str, &[&str]); 5] = [
@@ -16,6 +16,9 @@ const PAGES: [(&str, &[&str]); 5] = [
     ("io_cancel", &["io_cancel"]),
     ("io_getevents", &["io_getevents", "io_pgetevents"]),
 ];
+
+/// They mostly wait.
+const JOBS: usize = 4;
 
 type Errors = BTreeSet<(&'static str, String)>;
 
@@ -40,13 +43,14 @@ fn on_pages() -> Errors {
 
 /// What the calls returned in all the cases, on `target`.
 fn in_cases(target: &Target) -> Errors {
-    let trace = Trace::new();
-    for case in cases::all() {
-        run_noted(&case, target, Duration::from_secs(60), &trace);
-    }
+    let parts = side_by_side(&cases::all(), JOBS, |cases| {
+        let trace = Trace::new();
+        cases.for_each(|case| drop(run_noted(case, target, Duration::from_secs(60), &trace)));
+        trace.errors()
+    });
     let page_of = |call: &str| PAGES.iter().find(|(_, calls)| calls.contains(&call)).unwrap().0;
     let name = |errno| uaio::errno::Errno::from_raw(-(errno as isize)).to_string();
-    trace.errors().into_iter().map(|(call, errno)| (page_of(call), name(errno))).collect()
+    parts.into_iter().flatten().map(|(call, errno)| (page_of(call), name(errno))).collect()
 }
 
 #[test]

@@ -19,6 +19,8 @@ struct Place {
     /// Where the final binaries go: target/<profile>.
     bin: PathBuf,
     release: bool,
+    /// What is built for, if it is not this machine.
+    foreign: Option<String>,
 }
 
 fn main() {
@@ -55,7 +57,8 @@ impl Place {
         let bin = out.ancestors().nth(3).expect("OUT_DIR lies in the target directory").to_path_buf();
         let root = manifest.ancestors().nth(2).expect("the crate lies in crates/").to_path_buf();
         let release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
-        Place { root, out, bin, release }
+        let foreign = env::var("TARGET").ok().filter(|target| Some(target) != env::var("HOST").ok().as_ref());
+        Place { root, out, bin, release, foreign }
     }
 
     /// Builds packages of this workspace; returns the directory of the artifacts.
@@ -66,16 +69,21 @@ impl Place {
         if self.release {
             cargo.arg("--release");
         }
+        if let Some(platform) = &self.foreign {
+            cargo.arg("--target").arg(platform);
+        }
         // What the outer cargo, or a lint run, has set for itself.
         for (name, _) in env::vars_os() {
             let text = name.to_string_lossy();
-            let ours = text.starts_with("CARGO_") && !["CARGO_HOME", "CARGO_NET_OFFLINE"].contains(&&*text);
+            let linker = text.starts_with("CARGO_TARGET_") && text.ends_with("_LINKER");
+            let kept = linker || ["CARGO_HOME", "CARGO_NET_OFFLINE"].contains(&&*text);
+            let ours = text.starts_with("CARGO_") && !kept;
             if ours || ["RUSTC_WORKSPACE_WRAPPER", "RUSTC_WRAPPER", "CLIPPY_ARGS"].contains(&&*text) {
                 cargo.env_remove(&name);
             }
         }
         run(&mut cargo);
-        target.join(if self.release { "release" } else { "debug" })
+        target.join(self.foreign.as_deref().unwrap_or("")).join(if self.release { "release" } else { "debug" })
     }
 
     /// One object file with everything that the exported names need, in which nothing else is global.
@@ -87,7 +95,7 @@ impl Place {
         let wanted = names.chain([VERSIONED]).map(|name| format!("-Wl,-u,{name}"));
         run(cc().args(["-nostdlib", "-r", "-o"]).arg(&whole).args(wanted).arg(archive));
         // The bitcode that rustc leaves in its objects means nothing any more, and trips ar's LTO plugin.
-        let mut objcopy = Command::new("objcopy");
+        let mut objcopy = binutil("objcopy");
         objcopy.args(["-R", ".llvmbc", "-R", ".llvmcmd"]);
         run(objcopy.arg(format!("--keep-global-symbols={}", exports.display())).arg(&whole));
         whole
@@ -107,8 +115,8 @@ impl Place {
     fn archive(&self, object: &Path) {
         let out = self.out.join("libaio.a");
         let _ = std::fs::remove_file(&out);
-        run(Command::new("objcopy").arg("--strip-debug").arg(object));
-        run(Command::new("ar").arg("rcs").arg(&out).arg(object));
+        run(binutil("objcopy").arg("--strip-debug").arg(object));
+        run(binutil("ar").arg("rcs").arg(&out).arg(object));
         self.copy(&out, "libaio.a");
     }
 
@@ -120,8 +128,21 @@ impl Place {
     }
 }
 
+/// The C compiler; for another machine the one that Rust links with.
+fn compiler() -> String {
+    let linker = env::var("RUSTC_LINKER").ok().filter(|_| env::var("TARGET") != env::var("HOST"));
+    linker.or_else(|| env::var("CC").ok()).unwrap_or_else(|| "cc".into())
+}
+
 fn cc() -> Command {
-    Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
+    Command::new(compiler())
+}
+
+/// What comes with the compiler: aarch64-linux-gnu-objcopy beside aarch64-linux-gnu-gcc.
+fn binutil(name: &str) -> Command {
+    let compiler = compiler();
+    let prefix = compiler.strip_suffix("-gcc").map(|platform| format!("{platform}-")).unwrap_or_default();
+    Command::new(prefix + name)
 }
 
 fn run(command: &mut Command) {

@@ -8,8 +8,8 @@ use uaio::entry;
 /// Whose AIO performs a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The kernel's, by system calls.
-    Kernel,
+    /// The kernel's, by system calls; what it is compared with decides what is left out.
+    Kernel { beside: Engine },
     /// uaio in this process.
     Ours(Engine),
 }
@@ -21,6 +21,10 @@ pub enum Engine {
     Inline,
     Uring,
     Threads,
+    /// Every call but io_setup and io_destroy is the kernel's own.
+    Kernel,
+    /// Without faults.
+    Scripted,
 }
 
 impl fmt::Display for Engine {
@@ -30,11 +34,20 @@ impl fmt::Display for Engine {
             Engine::Inline => "inline",
             Engine::Uring => "uring",
             Engine::Threads => "threads",
+            Engine::Kernel => "kernel",
+            Engine::Scripted => "scripted",
         })
     }
 }
 
 impl Side {
+    /// Of ours, on either side.
+    pub fn engine(self) -> Engine {
+        match self {
+            Side::Kernel { beside: engine } | Side::Ours(engine) => engine,
+        }
+    }
+
     /// Chooses the engine. To be called once, in a process that has one thread and has made no call yet.
     pub fn select(self) {
         if let Side::Ours(engine) = self {
@@ -45,7 +58,7 @@ impl Side {
 
     pub fn io_setup(self, nr_events: u32, ctxp: usize) -> isize {
         match self {
-            Side::Kernel => raw(nr::IO_SETUP, [nr_events as usize, ctxp, 0, 0, 0, 0]),
+            Side::Kernel { .. } => raw(nr::IO_SETUP, [nr_events as usize, ctxp, 0, 0, 0, 0]),
             // SAFETY: `ctxp` is a word that belongs to the caller, or an address that cannot be written.
             Side::Ours(_) => unsafe { entry::io_setup(nr_events, ctxp as *mut usize) },
         }
@@ -53,7 +66,7 @@ impl Side {
 
     pub fn io_destroy(self, ctx: usize) -> isize {
         match self {
-            Side::Kernel => raw(nr::IO_DESTROY, [ctx, 0, 0, 0, 0, 0]),
+            Side::Kernel { .. } => raw(nr::IO_DESTROY, [ctx, 0, 0, 0, 0, 0]),
             // SAFETY: any number may be given.
             Side::Ours(_) => unsafe { entry::io_destroy(ctx) },
         }
@@ -61,7 +74,7 @@ impl Side {
 
     pub fn io_submit(self, ctx: usize, nr: i64, iocbpp: usize) -> isize {
         match self {
-            Side::Kernel => raw(nr::IO_SUBMIT, [ctx, nr as usize, iocbpp, 0, 0, 0]),
+            Side::Kernel { .. } => raw(nr::IO_SUBMIT, [ctx, nr as usize, iocbpp, 0, 0, 0]),
             // SAFETY: what the iocbs name lies in the world's memory, which is never unmapped, or cannot be touched.
             Side::Ours(_) => unsafe { entry::io_submit(ctx, nr as isize, iocbpp as *const *mut Iocb) },
         }
@@ -69,7 +82,7 @@ impl Side {
 
     pub fn io_cancel(self, ctx: usize, iocb: usize, result: usize) -> isize {
         match self {
-            Side::Kernel => raw(nr::IO_CANCEL, [ctx, iocb, result, 0, 0, 0]),
+            Side::Kernel { .. } => raw(nr::IO_CANCEL, [ctx, iocb, result, 0, 0, 0]),
             // SAFETY: any numbers may be given.
             Side::Ours(_) => unsafe { entry::io_cancel(ctx, iocb as *mut Iocb, result as *mut IoEvent) },
         }
@@ -89,8 +102,8 @@ impl Side {
         let (min, most) = (min as isize, nr_ as isize);
         let (into, time) = (events as *mut IoEvent, time as *const Timespec);
         match (self, sigset) {
-            (Side::Kernel, None) => raw(nr::IO_GETEVENTS, args),
-            (Side::Kernel, Some(_)) => raw(nr::IO_PGETEVENTS, args),
+            (Side::Kernel { .. }, None) => raw(nr::IO_GETEVENTS, args),
+            (Side::Kernel { .. }, Some(_)) => raw(nr::IO_PGETEVENTS, args),
             // SAFETY: `events` has room for what can come, or cannot be written.
             (Side::Ours(_), None) => unsafe { entry::io_getevents(ctx, min, most, into, time) },
             // SAFETY: as above.

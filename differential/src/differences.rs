@@ -3,16 +3,16 @@
 //! * A1, A2: what waits does not block io_submit. The world compares events and contents after all that must end
 //!   has ended; a read that would block gets its data from a second thread meanwhile (`world::feeder`).
 //! * A4: the memory of a destroyed context's ring is never looked at (`world::ring`).
-//! * A6: no plan forges a tail, grows a ring or uses MADV_REMOVE.
+//! * A6: no plan forges a tail, grows a ring or uses MADV_REMOVE; a context whose ring cannot be read is only destroyed.
 //! * A19: after something became readable, the POLLs that wait for it end before anything is taken away
 //!   (`world::streams`).
 //! * A signal that one request of a batch raises is pending until the kernel's io_submit returns, and cuts short what
 //!   follows; so nothing follows it (`world::submit`).
 //! * A10: also, the second thread never breaks a pipe on which a write waits.
 
-use uaio::abi::RWF_NOWAIT;
+use uaio::abi::{RWF_NOWAIT, RingHeader};
 
-use crate::calls::Side;
+use crate::calls::{Engine, Side};
 use crate::world::fds::Fd;
 
 const POLLERR: u64 = 0x8;
@@ -39,6 +39,16 @@ pub fn is_empty_nowait_write(file: Fd, rw_flags: u32, empty: bool) -> bool {
     empty && rw_flags & RWF_NOWAIT != 0 && file.inode().is_some()
 }
 
+/// A24: a kernel context that is used again has the index that it had, and begins with head and tail where they were. With
+/// `auto` that does not show before its first io_submit.
+pub fn first_header(side: Side, header: RingHeader) -> RingHeader {
+    if side.engine() != Engine::Kernel {
+        return header;
+    }
+    let (head, tail) = if header.head == header.tail { (0, 0) } else { (header.head, header.tail) };
+    RingHeader { id: 0, head, tail, ..header }
+}
+
 /// Two SIGPIPE or SIGXFSZ of one io_submit are one to the program where they are made inside one system call.
 pub fn signals(count: u32) -> bool {
     count > 0
@@ -47,7 +57,7 @@ pub fn signals(count: u32) -> bool {
 /// B1, B6: descriptors of ours in the program's table: the socket that files are sent over, and the timers that
 /// io_pgetevents sleeps on, one for each thread that sleeps at once. They sit at the upper end of the table.
 pub fn is_librarys_own(side: Side, fd: i32, link: &str) -> bool {
-    side != Side::Kernel && fd >= FIRST_OWN && (link.starts_with("socket:") || link.contains("[timerfd]"))
+    matches!(side, Side::Ours(_)) && fd >= FIRST_OWN && (link.starts_with("socket:") || link.contains("[timerfd]"))
 }
 
 /// Below this no descriptor is ours.

@@ -68,7 +68,7 @@ impl Bench {
     /// Both records of a plan.
     pub fn records(&mut self, plan: &Plan) -> [String; 2] {
         self.turn += 1;
-        let sides = [(Side::Kernel, "kernel"), (Side::Ours(self.engine), "ours")];
+        let sides = [(Side::Kernel { beside: self.engine }, "kernel"), (Side::Ours(self.engine), "ours")];
         let children = std::array::from_fn::<_, 2, _>(|i| {
             let dir = self.dir.join(format!("{}-{}", self.turn, sides[i].1));
             Child::start(plan, sides[i].0, self.records[i], &dir, self.cpu)

@@ -30,5 +30,7 @@ fn sequences(engine: Engine) {
 /// One test: the engines one after the other, for each keeps both CPUs busy.
 #[test]
 fn no_sequence_differs() {
-    [Engine::Auto, Engine::Inline, Engine::Uring, Engine::Threads].into_iter().for_each(sequences);
+    [Engine::Auto, Engine::Inline, Engine::Uring, Engine::Threads, Engine::Kernel, Engine::Scripted]
+        .into_iter()
+        .for_each(sequences);
 }

@@ -3,7 +3,7 @@
 # A place is made for the client program only: the shell tools around it stay as they are. Needs $work, with deny built.
 
 places_all="plain aio38 setup11 uring1 both38 docker memlock0 nproc roroot noproc noshm lowmem"
-engines_all="auto uring threads inline"
+engines_all="auto uring threads inline kernel"
 lowmem_bytes=$((64 << 20))
 
 # One line of shell in a mount namespace of its own, then the client.
@@ -96,7 +96,10 @@ proved() { # name
 
 # What cannot be, and why: an engine in a place, or a client.
 impossible() { # client place engine
-  case $2-$3 in uring1-uring | both38-uring | docker-uring) echo "io_uring is what this place forbids" ;; esac
+  case $2-$3 in
+    uring1-uring | both38-uring | docker-uring) echo "io_uring is what this place forbids" ;;
+    aio38-kernel | setup11-kernel | both38-kernel) echo "the AIO of the kernel is what this place forbids" ;;
+  esac
   case $2-$1 in nproc-seastar-shape) echo "nobody is there to wait for its POLLs: EAGAIN" ;;
     nproc-stress-ng-aio) echo "the client starts a process for each worker, and tries again until its time is over" ;;
   esac

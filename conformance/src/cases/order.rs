@@ -266,6 +266,22 @@ fn batches() -> Vec<Case> {
                 }
             }
         ),
+        case!(Linux, "io_submit/an_event_does_not_wait_for_a_later_request_that_blocks", "spec 2.done.1", |t| {
+            let (zero, (r, w), ctx) = (open("/dev/zero", libc::O_RDONLY), pipe(0), t.setup(4));
+            let mut bytes = [1u8; 2];
+            let at = bytes.as_mut_ptr() as usize;
+            let (first, second) = (io(0, zero, at, 1, 0), io(0, r, at + 1, 1, 0));
+            std::thread::scope(|s| {
+                let both = [Iocb { data: 1, ..first }, Iocb { data: 2, ..second }];
+                let submitter = s.spawn(move || t.submit(ctx, &mut both.clone()));
+                let mut event = IoEvent::default();
+                let time = Some(Timespec { sec: 5, nsec: 0 });
+                let early = t.getevents(ctx, 1, 1, &raw mut event as usize, time);
+                put(w, b"y");
+                assert_eq!((early, event.data, submitter.join().unwrap()), (1, 1, 2));
+            });
+            assert_eq!((t.reap(ctx, 1)[0].data, bytes), (2, [0, b'y']));
+        }),
         case!(Linux, "io_submit/nothing_need_be_aligned", "spec 2.5, spec 2.6, spec 2.12", |t| {
             let (null, ctx, page) = (open("/dev/null", libc::O_RDONLY), t.setup(4), pages(1, 1));
             let (iocb, list) = ((page + 101) as *mut Iocb, (page + 1001) as *mut usize);

@@ -44,7 +44,7 @@ fn rules() -> Vec<Case> {
             let res = t.reap(ctx, 1)[0].res;
             // The kernel gives the waker's whole mask (decision A3).
             assert_eq!(res & IN, IN);
-            assert_eq!(t.decided("A3", 0x41, IN), res);
+            assert_eq!(t.decided_for_poll("A3", 0x41, IN, &res), res);
             put(w, b"x");
             assert_eq!(t.look(ctx), 0);
         }),

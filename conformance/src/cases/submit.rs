@@ -1,12 +1,72 @@
 //! io_submit: the checks and their order, spec 2.
 
+use std::io::Write;
+use std::os::fd::AsRawFd;
+
 use super::Case;
 use crate::case;
+use crate::case::Run;
 use crate::tools::*;
 use uaio::abi::*;
 
+/// What becomes of a read (0) or a write (1) of descriptor `fd`: io_submit's answer, or the event's result.
+fn outcome(t: &Run, ctx: usize, op: u16, fd: i32) -> i64 {
+    let mut bytes = [b'x'; 16];
+    let mut iocbs = [io(op, fd, bytes.as_mut_ptr() as usize, 16, 0)];
+    match t.submit(ctx, &mut iocbs) {
+        1 => t.reap(ctx, 1)[0].res,
+        refused => 1000 + refused as i64,
+    }
+}
+
 pub fn cases() -> Vec<Case> {
     vec![
+        case!(
+            Contract,
+            "io_submit/a_number_that_becomes_another_file_is_that_file",
+            "spec 2.10, spec 2.rw.c, spec 2.rw.d",
+            |t| {
+                let ctx = t.setup(1);
+                let mut file = scratch(libc::O_RDWR).unwrap();
+                file.write_all(&[7; 4096]).unwrap();
+                let (fd, path) = (file.as_raw_fd(), format!("/proc/self/fd/{}", file.as_raw_fd()));
+                let kept = unsafe { libc::dup(fd) };
+                let others = [
+                    pipe(libc::O_NONBLOCK).0,
+                    pipe(libc::O_NONBLOCK).1,
+                    open(&path, libc::O_RDONLY),
+                    open(&path, libc::O_WRONLY),
+                    open(&path, libc::O_RDWR | libc::O_APPEND),
+                    open(&path, libc::O_PATH),
+                    eventfd(libc::EFD_NONBLOCK),
+                    socket_pair().1,
+                    open("/proc/self/comm", libc::O_RDWR),
+                    open("/proc/self/mem", libc::O_RDWR),
+                    open("/proc/self/status", libc::O_RDONLY),
+                    open("/dev/full", libc::O_RDWR),
+                    open("/dev/zero", libc::O_RDWR),
+                    open("/dev", libc::O_DIRECTORY),
+                ];
+                for (other, op) in others.into_iter().flat_map(|other| [(other, 0), (other, 1)]) {
+                    let flags = unsafe { libc::fcntl(other, libc::F_GETFL) };
+                    if flags & libc::O_PATH == 0 {
+                        unsafe { libc::fcntl(other, libc::F_SETFL, flags | libc::O_NONBLOCK) };
+                    }
+                    assert_eq!(unsafe { libc::dup2(kept, fd) }, fd);
+                    for _ in 0..3 {
+                        assert_eq!([0, 1].map(|op| outcome(t, ctx, op, fd)), [16, 16]);
+                    }
+                    // A number that nothing was ever done with.
+                    let fresh = unsafe { libc::fcntl(other, libc::F_DUPFD, 500 + other) };
+                    let expected = outcome(t, ctx, op, fresh);
+                    assert_eq!(unsafe { libc::dup2(other, fd) }, fd);
+                    assert_eq!(outcome(t, ctx, op, fd), expected, "{other}");
+                    unsafe { libc::close(fresh) };
+                }
+                drop(file);
+                assert_eq!([0, 1].map(|op| outcome(t, ctx, op, fd)), [1000 + EBADF as i64; 2]);
+            }
+        ),
         case!(Contract, "io_submit/negative_nr_is_einval_before_the_context", "spec 2.1", |t| {
             let ctx = t.setup(1);
             assert_eq!((t.submit_at(ctx, -1, BAD), t.submit_at(1, -1, BAD)), (EINVAL, EINVAL));

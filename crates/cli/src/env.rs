@@ -11,7 +11,7 @@ pub const DEFAULT_MAX_NR: u64 = 1 << 20;
 /// Values of `UAIO_ENGINE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
-    /// io_uring where it can be had, else threads; what would not wait is done at once
+    /// What the place does best: kernel contexts for O_DIRECT and POLL, io_uring, threads; what would not wait at once
     Auto,
     /// Everything on the caller's thread
     Inline,
@@ -19,6 +19,8 @@ pub enum Engine {
     Uring,
     /// A pool of worker threads
     Threads,
+    /// Real kernel contexts: every request is the kernel's, io_destroy is ours
+    Kernel,
     /// Worker threads that follow the script of --fault
     Scripted,
     /// The kernel's AIO: nothing is ours

@@ -131,8 +131,9 @@ pub fn parse(bytes: &[u8]) -> Result<Box<Stats>, NotStats> {
 
 impl From<&Stats> for Process {
     fn from(stats: &Stats) -> Process {
-        let [setups, destroys, events, reaped] =
-            [&stats.setups, &stats.destroys, &stats.events, &stats.reaped].map(load);
+        let [setups, destroys, events, reaped, kernels] =
+            [&stats.setups, &stats.destroys, &stats.events, &stats.reaped, &stats.kernel_events].map(load);
+        let [events, reaped] = [events, reaped].map(|count| count + kernels);
         Process {
             pid: stats.pid.load(Relaxed),
             program: program(stats),
@@ -190,7 +191,8 @@ fn opcode_name(opcode: usize) -> &'static str {
         abi::IOCB_CMD_POLL => "POLL",
         abi::IOCB_CMD_PREADV => "PREADV",
         abi::IOCB_CMD_PWRITEV => "PWRITEV",
-        _ => "other",
+        // Of what a kernel context has got, only the number is known.
+        _ => "any",
     }
 }
 

@@ -1,15 +1,17 @@
-// Run by front_ends.rs over the preload library: each check by its name; exit 0 when it holds.
+// Run by front_ends.rs over the preload library or libaio.so.1: each check by its name; exit 0 when it holds.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <poll.h>
 #include <pthread.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -164,25 +166,32 @@ static void *wait_for_ever(void *mask)
     return NULL;
 }
 
-// deferred (0) it ends once the event has come, asynchronous (1, and 2 with io_pgetevents) at once; the context works on
+// deferred (0) it ends once the event has come, asynchronous (1, and 2 with io_pgetevents) at once; the context works on, be it fresh or one
+// that had requests before, which is when it may have become the kernel's
 static int cancelled_threads(void)
 {
-    for (uintptr_t how = 0; how < 3; how++) {
+    for (uintptr_t round = 0; round < 6; round++) {
+        uintptr_t how = round % 3;
         int fds[2];
         pthread_t thread;
         void *result = NULL;
         waited_for = 0;
         CHECK(pipe(fds) == 0 && syscall(SYS_io_setup, 8, &waited_for) == 0);
+        struct iocb io = { .aio_fildes = fds[0], .aio_lio_opcode = IOCB_CMD_POLL, .aio_buf = 1, .aio_data = 5 }, *list = &io;
+        struct io_event event;
+        char byte;
+        if (round >= 3) {
+            CHECK(write(fds[1], "x", 1) == 1 && syscall(SYS_io_submit, waited_for, 1L, &list) == 1);
+            CHECK(syscall(SYS_io_getevents, waited_for, 1L, 1L, &event, NULL) == 1 && read(fds[0], &byte, 1) == 1);
+        }
         CHECK(pthread_create(&thread, NULL, wait_for_ever, (void *)how) == 0);
         usleep(50000);
         CHECK(pthread_cancel(thread) == 0);
-        struct iocb io = { .aio_fildes = fds[0], .aio_lio_opcode = IOCB_CMD_POLL, .aio_buf = 1, .aio_data = 5 }, *list = &io;
         if (how) CHECK(pthread_join(thread, &result) == 0);
         CHECK(syscall(SYS_io_submit, waited_for, 1L, &list) == 1);
         CHECK(write(fds[1], "x", 1) == 1);
         if (!how) CHECK(pthread_join(thread, &result) == 0);
         CHECK(result == PTHREAD_CANCELED);
-        struct io_event event;
         if (how) CHECK(syscall(SYS_io_getevents, waited_for, 1L, 1L, &event, NULL) == 1 && event.data == 5);
         CHECK(syscall(SYS_io_destroy, waited_for) == 0);
         close(fds[0]), close(fds[1]);
@@ -212,6 +221,89 @@ static int unloaded(void)
     return 0;
 }
 
+// by libaio's functions where a library is loaded for them, else by syscall()
+static void *libaio;
+
+static long aio_call(const char *name, long number, long a, void *b, long c, void *d, void *e)
+{
+    long (*by_name)(long, void *, long, void *, void *) = (long (*)(long, void *, long, void *, void *))(libaio ? dlsym(libaio, name) : NULL);
+    if (by_name) return (int)by_name(a, b, c, d, e);
+    long ret = syscall(number, a, b, c, d, e);
+    return ret < 0 ? -errno : ret;
+}
+static long aio_setup(int nr, aio_context_t *ctx) { return aio_call("io_setup", SYS_io_setup, nr, ctx, 0, NULL, NULL); }
+static long aio_submit(aio_context_t ctx, long nr, struct iocb **list) { return aio_call("io_submit", SYS_io_submit, ctx, (void *)nr, (long)list, NULL, NULL); }
+static long aio_wait(aio_context_t ctx, long nr, struct io_event *events) { return aio_call("io_getevents", SYS_io_getevents, ctx, (void *)nr, nr, events, NULL); }
+static long aio_destroy(aio_context_t ctx) { return aio_call("io_destroy", SYS_io_destroy, ctx, NULL, 0, NULL, NULL); }
+
+// sh -c SCRIPT between the pipes `in` and `out`; of this process's other descriptors it keeps none, and it has something else under the number `target`
+static pid_t spawn_beside(const char *script, int in[2], int out[2], int target)
+{
+    posix_spawn_file_actions_t actions;
+    char *argv[] = { "sh", "-c", (char *)script, NULL };
+    pid_t pid = -1;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, in[0], 0);
+    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    posix_spawn_file_actions_adddup2(&actions, out[0], target);
+    posix_spawn_file_actions_addclose(&actions, target);
+#if __GLIBC_PREREQ(2, 34)
+    posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+#endif
+    int ret = posix_spawn(&pid, script ? "/bin/sh" : "/nowhere/at/all", &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return ret ? -ret : pid;
+}
+
+static int read_and_poll(aio_context_t ctx, int fds[2], int polled[2], char *buffer, int eventfd, int waiting)
+{
+    struct iocb read = { .aio_fildes = fds[0], .aio_lio_opcode = IOCB_CMD_PREAD, .aio_buf = (uintptr_t)buffer, .aio_nbytes = 8, .aio_data = 5 };
+    struct iocb poll = { .aio_fildes = polled[0], .aio_lio_opcode = IOCB_CMD_POLL, .aio_buf = POLLIN, .aio_data = 6 };
+    read.aio_flags = poll.aio_flags = IOCB_FLAG_RESFD;
+    read.aio_resfd = poll.aio_resfd = eventfd;
+    struct iocb *list[] = { &poll, &read };
+    return aio_submit(ctx, 1 + waiting, list) == 1 + waiting;
+}
+
+// requests in flight go on beside children that are spawned, fail to be, run and end; so does io_destroy while such a child runs
+static int spawned(void)
+{
+    const char *engine = getenv("UAIO_ENGINE");
+    int waiting = strcmp(engine, "inline") && strcmp(engine, "kernel");   // there io_submit waits for the read of an empty pipe
+    int direct = open(getenv("DATA"), O_RDWR | O_DIRECT), fds[2], polled[2], in[2], out[2], eventfd_ = eventfd(0, EFD_NONBLOCK);
+    char buffer[8] = "", said[16] = "", *page;
+    if (!getenv("LD_PRELOAD")) CHECK((libaio = dlopen(getenv("OTHER_LIBAIO"), RTLD_NOW | RTLD_LOCAL)));
+    if (direct < 0) direct = open(getenv("DATA"), O_RDWR);
+    CHECK(direct >= 0 && posix_memalign((void **)&page, 4096, 4096) == 0);
+    for (int round = 0; round < 10; round++) {
+        aio_context_t ctx = 0;
+        struct io_event events[2];
+        uint64_t count = 0;
+        int status;
+        memset(page, 'a' + round, 4096);
+        struct iocb write_ = { .aio_fildes = direct, .aio_lio_opcode = IOCB_CMD_PWRITE, .aio_buf = (uintptr_t)page, .aio_nbytes = 4096, .aio_data = 7 }, *list = &write_;
+        CHECK(pipe2(fds, O_CLOEXEC) == 0 && pipe(polled) == 0 && pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0);
+        CHECK(aio_setup(8, &ctx) == 0 && read_and_poll(ctx, fds, polled, buffer, eventfd_, waiting));
+        pid_t pid = spawn_beside("read word; echo got $word", in, out, fds[0]);
+        CHECK(pid > 0 && spawn_beside(NULL, in, out, polled[0]) == -ENOENT);
+        // what was in flight comes, though the child runs and has closed all that the requests are about
+        CHECK(write(polled[1], "x", 1) == 1 && write(fds[1], "later", 5) == 5);
+        CHECK(aio_wait(ctx, 1 + waiting, events) == 1 + waiting);
+        for (int i = 0; i <= waiting; i++) CHECK(events[i].data == 5 ? events[i].res == 5 && !memcmp(buffer, "later", 5) : events[i].data == 6 && (events[i].res & POLLIN));
+        CHECK(read(eventfd_, &count, 8) == 8 && count == 1u + waiting);
+        // new ones can be made, and io_destroy ends and performs them, before the child ends or after
+        CHECK(read(polled[0], said, 1) == 1 && read_and_poll(ctx, fds, polled, buffer, eventfd_, waiting) && aio_submit(ctx, 1, &list) == 1);
+        if (round % 2) CHECK(aio_destroy(ctx) == 0 && aio_destroy(ctx) == -EINVAL);
+        CHECK(write(in[1], "it\n", 3) == 3 && read(out[0], said, 15) == 7 && !memcmp(said, "got it\n", 7));
+        CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+        if (round % 2 == 0) CHECK(aio_destroy(ctx) == 0);
+        CHECK(pread(direct, page, 4096, 0) == 4096 && page[0] == 'a' + round && page[4095] == 'a' + round);
+        while (read(eventfd_, &count, 8) == 8) {}
+        for (int i = 0; i < 2; i++) close(fds[i]), close(polled[i]), close(in[i]), close(out[i]);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
@@ -221,5 +313,6 @@ int main(int argc, char **argv)
     if (!strcmp(name, "ways_out")) return ways_out();
     if (!strcmp(name, "cancelled_threads")) return cancelled_threads();
     if (!strcmp(name, "unloaded")) return unloaded();
+    if (!strcmp(name, "spawned")) return spawned();
     return 2;
 }

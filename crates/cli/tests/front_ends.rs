@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use common::uaio;
+use common::{file, not_applicable, output, stderr, uaio};
 use object::LittleEndian;
 use object::elf::FileHeader64;
 use object::read::elf::{FileHeader, Sym};
@@ -35,16 +35,56 @@ fn program() -> &'static Path {
     &BUILT.get_or_init(build).1
 }
 
-fn over_preload(args: &[&str], engine: &str) -> std::process::Output {
+const ENGINES: [&str; 5] = ["auto", "inline", "uring", "threads", "kernel"];
+
+/// A copy of the library under another name: a program's own.
+const OTHER: &str = "libaio.so.1t64";
+
+fn over_preload(check: &str, engine: &str) -> Command {
     let mut command = Command::new(program());
-    command.args(args).env("LD_PRELOAD", beside_uaio("libuaio_preload.so")).env("UAIO_ENGINE", engine);
-    command.env("UAIO_MAX_NR", "4321").env("OTHER_LIBAIO", beside_uaio("libaio.so.1t64"));
-    command.output().unwrap()
+    command.arg(check).env("LD_PRELOAD", beside_uaio("libuaio_preload.so")).env("UAIO_ENGINE", engine);
+    command.env("UAIO_MAX_NR", "4321").env("OTHER_LIBAIO", beside_uaio(OTHER));
+    command
+}
+
+/// Without the preload library.
+fn over_libaio(check: &str, engine: &str) -> Command {
+    let mut command = Command::new(program());
+    command.arg(check).env("OTHER_LIBAIO", beside_uaio("libaio.so.1")).env("UAIO_ENGINE", engine);
+    command.env("UAIO_MAX_NR", "4321");
+    command
+}
+
+fn assert_holds(command: &mut Command) {
+    let out = output(command);
+    assert!(out.status.success(), "{command:?}: {}: {}", out.status, stderr(&out));
 }
 
 fn holds(check: &str) {
-    let out = over_preload(&[check], "auto");
-    assert!(out.status.success(), "{check}: {}", String::from_utf8_lossy(&out.stderr));
+    assert_holds(&mut over_preload(check, "auto"));
+}
+
+/// Whether the system call is there, told by what it says to null pointers.
+fn has(number: libc::c_long) -> bool {
+    // SAFETY: neither io_setup nor io_uring_setup makes anything without a place for it.
+    unsafe { libc::syscall(number, 1, 0) };
+    std::io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
+}
+
+/// Those that can be had here.
+fn engines() -> impl Iterator<Item = &'static str> {
+    let here = |engine: &&str| {
+        let there = match *engine {
+            "uring" => has(libc::SYS_io_uring_setup),
+            "kernel" => has(libc::SYS_io_setup),
+            _ => true,
+        };
+        if !there {
+            not_applicable(engine);
+        }
+        there
+    };
+    ENGINES.into_iter().filter(here)
 }
 
 #[test]
@@ -69,18 +109,28 @@ fn ways_out_keep_their_arguments_and_the_preload() {
 
 #[test]
 fn a_cancelled_thread_leaves_a_context_that_works() {
-    for engine in ["auto", "threads", "off"] {
-        let out = over_preload(&["cancelled_threads"], engine);
-        assert!(out.status.success(), "{engine}: {}", String::from_utf8_lossy(&out.stderr));
+    // With `off` everything is the kernel's.
+    for engine in engines().chain(has(libc::SYS_io_setup).then_some("off")) {
+        assert_holds(&mut over_preload("cancelled_threads", engine));
     }
 }
 
 #[test]
 fn an_unloaded_library_goes_on() {
-    holds("unloaded");
-    let mut alone = Command::new(program());
-    let out = alone.arg("unloaded").env("OTHER_LIBAIO", beside_uaio("libaio.so.1")).output().unwrap();
-    assert!(out.status.success(), "alone: {}", String::from_utf8_lossy(&out.stderr));
+    for engine in engines() {
+        assert_holds(&mut over_preload("unloaded", engine));
+        assert_holds(&mut over_libaio("unloaded", engine));
+    }
+}
+
+#[test]
+fn requests_go_on_beside_a_spawned_child() {
+    let dir = tempfile::tempdir_in(std::env::var_os("TMPDIR").unwrap_or_else(|| "/var/tmp".into())).unwrap();
+    let data = file(dir.path(), "data", [b'o'; 4096], 0o600);
+    for engine in engines() {
+        assert_holds(over_preload("spawned", engine).env("DATA", &data));
+        assert_holds(over_libaio("spawned", engine).env("DATA", &data));
+    }
 }
 
 /// `name@version` or `name@@version` of every symbol that a library defines with a version.

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::{Error, Result};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
@@ -12,47 +13,67 @@ use uaio::{BufferPool, Context, Operation};
 /// Bytes of one read.
 const BLOCK: usize = 4096;
 
-fn main() -> std::io::Result<()> {
-    let mut args = std::env::args().skip(1);
-    let Some(name) = args.next() else {
-        eprintln!("usage: random_reads FILE [DEPTH] [SECONDS]");
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize, unset: u32| args.get(at).map_or(Ok(unset), |text| text.parse());
+    let (Some(name), Ok(depth @ 1..), Ok(seconds @ 1..), true) =
+        (args.first(), number(1, 32), number(2, 3), args.len() <= 3)
+    else {
+        eprintln!("usage: random_reads FILE [DEPTH, at least 1] [SECONDS, at least 1]");
         std::process::exit(2);
     };
-    let depth: usize = args.next().and_then(|text| text.parse().ok()).unwrap_or(32);
-    let seconds = args.next().and_then(|text| text.parse().ok()).unwrap_or(3);
+    if let Err(why) = report(name, depth, Duration::from_secs(seconds.into())) {
+        eprintln!("random_reads: {name}: {why}");
+        std::process::exit(1);
+    }
+}
+
+fn report(name: &str, depth: u32, time: Duration) -> Result<()> {
     let file = File::options().read(true).custom_flags(libc::O_DIRECT).open(name)?;
-    let mut times = measure(&file, depth, Duration::from_secs(seconds))?;
+    let blocks = file.metadata()?.len() / BLOCK as u64;
+    if blocks == 0 {
+        return Err(Error::other("shorter than one block of 4096 bytes"));
+    }
+    let begin = Instant::now();
+    let mut times = measure(&file, blocks, depth, time)?;
+    let seconds = begin.elapsed().as_secs_f64();
     times.sort_unstable();
-    let at = |part: usize| times.get(times.len() * part / 1000).copied().unwrap_or_default();
-    println!("{:.0} reads a second", times.len() as f64 / seconds as f64);
-    println!("p50 {:?}  p99 {:?}  p99.9 {:?}  max {:?}", at(500), at(990), at(999), at(1000 - 1));
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    println!("{:.0} reads a second, {depth} in flight", times.len() as f64 / seconds);
+    println!("p50 {:?}  p99 {:?}  p99.9 {:?}  max {:?}", at(0.5), at(0.99), at(0.999), at(1.0));
     Ok(())
 }
 
-/// How long each read took, with `depth` of them in flight.
-fn measure(file: &File, depth: usize, time: Duration) -> std::io::Result<Vec<Duration>> {
-    let blocks = (file.metadata()?.len() / BLOCK as u64).max(1);
-    let context = Context::new(depth as u32)?;
-    let pool = BufferPool::new(depth, BLOCK, BLOCK);
+/// How long each read took.
+fn measure(file: &File, blocks: u64, depth: u32, time: Duration) -> Result<Vec<Duration>> {
+    let context = Context::new(depth)?;
+    let pool = BufferPool::new(depth as usize, BLOCK, BLOCK);
     let mut done = context.completions();
-    let (mut started, mut times) = (HashMap::with_capacity(depth), Vec::new());
-    let (begin, mut random) = (Instant::now(), 0x2545_f491_4f6c_dd1du64);
-    while begin.elapsed() < time {
-        while let Some(buffer) = pool.take() {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
+    let (mut started, mut times) = (HashMap::with_capacity(depth as usize), Vec::new());
+    let (begin, mut random) = (Instant::now(), 0x2545_f491_4f6c_dd1d);
+    loop {
+        while begin.elapsed() < time
+            && let Some(buffer) = pool.take()
+        {
             let now = Instant::now();
-            let id = done.submit(Operation::read(file, buffer, random % blocks * BLOCK as u64))?;
+            let id = done.submit(Operation::read(file, buffer, next(&mut random) % blocks * BLOCK as u64))?;
             started.insert(id, now);
         }
-        // One, with waiting, and those that came with it.
-        let mut next = done.next();
-        while let Some(one) = next {
+        let before = times.len();
+        for one in done.next_batch() {
             one.result?;
             times.extend(started.remove(&one.id).map(|at| at.elapsed()));
-            next = done.try_next();
+        }
+        if times.len() == before {
+            return Ok(times);
         }
     }
-    Ok(times)
+}
+
+/// Marsaglia's xorshift.
+fn next(random: &mut u64) -> u64 {
+    *random ^= *random << 13;
+    *random ^= *random >> 7;
+    *random ^= *random << 17;
+    *random
 }

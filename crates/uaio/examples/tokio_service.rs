@@ -15,23 +15,35 @@ use uaio::{Context, Operation};
 const LONGEST: usize = 1 << 20;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> io::Result<()> {
-    let mut args = std::env::args().skip(1);
-    let Some(name) = args.next() else {
-        eprintln!("usage: tokio_service FILE [ADDRESS]");
-        std::process::exit(2);
+async fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (name, address) = match &args[..] {
+        [name] => (name, "127.0.0.1:7070"),
+        [name, address] => (name, &address[..]),
+        _ => {
+            eprintln!("usage: tokio_service FILE [ADDRESS]");
+            std::process::exit(2);
+        }
     };
-    let file = Arc::new(File::open(name)?);
+    if let Err(why) = listen(name, address).await {
+        eprintln!("tokio_service: {why}");
+        std::process::exit(1);
+    }
+}
+
+async fn listen(name: &str, address: &str) -> io::Result<()> {
+    let about = |what: &str, why: io::Error| io::Error::new(why.kind(), format!("{what}: {why}"));
+    let file = Arc::new(File::open(name).map_err(|why| about(name, why))?);
+    let listener = TcpListener::bind(address).await.map_err(|why| about(address, why))?;
     let context = Arc::new(Context::builder().capacity(256).eventfd().name("blocks").build()?);
     uaio::tokio::drive(&context)?;
-    let listener = TcpListener::bind(args.next().as_deref().unwrap_or("127.0.0.1:7070")).await?;
     println!("listening on {}", listener.local_addr()?);
     loop {
-        let (client, _) = listener.accept().await?;
+        let (client, from) = listener.accept().await?;
         let (context, file) = (Arc::clone(&context), Arc::clone(&file));
         tokio::spawn(async move {
             if let Err(why) = serve(client, &context, &file).await {
-                eprintln!("{why}");
+                eprintln!("{from}: {why}");
             }
         });
     }
@@ -45,6 +57,7 @@ async fn serve(mut client: TcpStream, context: &Context, file: &Arc<File>) -> io
         let (Some(Ok(offset)), Some(Ok(len))) = (numbers.next(), numbers.next()) else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a line is: OFFSET LENGTH"));
         };
+        // The answer is shorter than asked for at the end of the file, and beyond `LONGEST`.
         let room = Vec::with_capacity((len as usize).min(LONGEST));
         // A client that goes away drops this future: the read goes on, and its buffer is freed when it ends.
         let (_, bytes) = context.submit(Operation::read(file, room, offset))?.await.ok()?;

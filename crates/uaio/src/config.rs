@@ -64,6 +64,7 @@ fn choice() -> Choice {
         Some(b"off") => Choice::Off,
         Some(b"inline") => Choice::Forced(EngineId::Inline),
         Some(b"uring") => Choice::Forced(EngineId::Uring),
+        Some(b"kernel") => Choice::Forced(EngineId::Kernel),
         Some(b"threads") => Choice::Forced(EngineId::Threads),
         Some(b"scripted") => Choice::Forced(EngineId::Scripted),
         Some(b"auto") | None if variable(c"UAIO_FAULT").is_some() => Choice::Forced(EngineId::Scripted),

@@ -1,18 +1,18 @@
 //! A context: how many requests it may have, how they end, and who waits for them.
 
 mod cold_reads;
+mod ending;
+mod lane;
 mod sleepers;
 mod telling;
 
 use core::sync::atomic::AtomicPtr;
 
 use crate::abi::IoEvent;
-use crate::counters;
 use crate::engine::scripted::Scripted;
 use crate::errno::{Errno, Result};
-use crate::os::lock::Owned;
-use crate::os::{eventfd, futex, mem, time};
-use crate::request::{Op, Request};
+use crate::os::{futex, kernel_aio, mem, time};
+use crate::request::Request;
 use crate::ring::Ring;
 use crate::slot::{Slot, Slots};
 use crate::stats::EngineId;
@@ -20,19 +20,28 @@ use crate::sync::{AtomicU32, Ordering};
 use crate::timers::Side;
 
 use cold_reads::ColdReads;
+use ending::is_cold_read;
+use lane::Lane;
+pub(crate) use lane::Wait;
 pub(crate) use sleepers::Bed;
 use sleepers::Sleepers;
 use telling::Telling;
 
 /// In [`Context::users`]: the context is in the table; without it no call gets in.
 const ALIVE: u32 = 1 << 31;
+/// In [`Context::users`]: one thread more in io_getevents. The bits below count the others.
+const REAPER: u32 = 1 << 16;
+/// In [`Context::wishes`]: io_destroy has left it to the last thread in io_getevents.
+const ORPHAN: u32 = 1 << 9;
 /// In [`Context::wishes`]: io_cancel ends whatever it can, as with `UAIO_CANCEL=extended`.
 const CANCELS_ANY: u32 = 1 << 8;
+/// In [`Context::wishes`]: 1 + [`EngineId`], or 0.
+const ENGINE: u32 = CANCELS_ANY - 1;
 /// A context. Its memory is never unmapped and never becomes anything else; zeroed memory is a dead one.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
 pub(crate) struct Context {
-    /// [`ALIVE`], and how many threads are inside a call with it.
+    /// [`ALIVE`], and how many threads are inside a call with it: in io_getevents and not asleep ([`REAPER`]s), and in others.
     users: AtomicU32,
     /// Changes when the context dies, so that a sleeper can tell its context from a later one.
     generation: AtomicU32,
@@ -47,7 +56,7 @@ pub(crate) struct Context {
     running: AtomicU32,
     tickets: AtomicU32,
     cold_reads: ColdReads,
-    /// What the Rust API asks of its own contexts: 1 + [`EngineId`], or 0, plus [`CANCELS_ANY`].
+    /// What the Rust API asks of its own contexts: 1 + [`EngineId`], or 0, plus [`CANCELS_ANY`]; and [`ORPHAN`].
     wishes: AtomicU32,
     /// The script of a context of the Rust API that has one of its own. Valid until io_destroy has returned.
     script: AtomicPtr<Scripted>,
@@ -57,9 +66,10 @@ pub(crate) struct Context {
     pub(crate) slots: Slots,
     sleepers: Sleepers,
     telling: Telling,
+    pub(crate) lane: Lane,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, miri)))]
 const _: () = assert!(size_of::<Context>() <= 256);
 
 // SAFETY: atomics only, and locks, of which zero is the free one.
@@ -70,14 +80,34 @@ unsafe impl mem::Zeroed for Context {
     }
 }
 
-/// A thread inside a call with the context: the context is alive or waits for it.
+/// What has come of a request that was executed inside io_submit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) event: IoEvent,
+    /// The eventfd, or -1.
+    pub(crate) resfd: i32,
+}
+
+/// What a thread is inside of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Inside {
+    /// A call that io_destroy waits for.
+    Call = 1,
+    /// io_getevents: it holds nothing of the program's, and may be what a signal handler that calls io_destroy has interrupted.
+    Getevents = REAPER,
+}
+
+/// A thread inside a call with the context: the context is alive or waits for it, or at least its memory does.
 #[derive(Debug)]
-pub(crate) struct Call(pub(crate) &'static Context);
+pub(crate) struct Call(pub(crate) &'static Context, Inside);
 
 impl Drop for Call {
     fn drop(&mut self) {
-        // Release: pairs with the Acquire in `wait_until_unused`.
-        if self.0.users.fetch_sub(1, Ordering::Release) == 1 {
+        // Release: pairs with the Acquires in `wait_until_unused` and `is_being_reaped`.
+        let before = self.0.users.fetch_sub(self.1 as u32, Ordering::Release);
+        // The last but who destroys.
+        if before & ALIVE == 0 && self.1 == Inside::Call && before & (REAPER - 1) == 2 {
             futex::wake_all(&self.0.users);
         }
     }
@@ -97,6 +127,7 @@ impl Context {
             word.store(value, Ordering::Relaxed);
         }
         self.script.store(core::ptr::null_mut(), Ordering::Relaxed);
+        self.lane.clear();
         self.sleepers.clear();
     }
 
@@ -121,12 +152,12 @@ impl Context {
 
     /// Whether this context was set up for engine `id`, whatever the settings say.
     pub(crate) fn wants(&self, id: EngineId) -> bool {
-        self.wishes.load(Ordering::Relaxed) & !CANCELS_ANY == 1 + id as u32
+        self.wishes.load(Ordering::Relaxed) & ENGINE == 1 + id as u32
     }
 
     /// Whether this context was set up for one engine.
     pub(crate) fn has_wish(&self) -> bool {
-        self.wishes.load(Ordering::Relaxed) & !CANCELS_ANY != 0
+        self.wishes.load(Ordering::Relaxed) & ENGINE != 0
     }
 
     /// Whether io_cancel ends whatever it can.
@@ -141,10 +172,10 @@ impl Context {
     }
 
     /// Gets in, if the context is alive.
-    pub(crate) fn enter(&'static self) -> Option<Call> {
+    pub(crate) fn enter(&'static self, inside: Inside) -> Option<Call> {
         // Acquire: pairs with the Release in `revive`.
-        let before = self.users.fetch_add(1, Ordering::Acquire);
-        let call = Call(self);
+        let before = self.users.fetch_add(inside as u32, Ordering::Acquire);
+        let call = Call(self, inside);
         (before & ALIVE != 0).then_some(call)
     }
 
@@ -162,9 +193,9 @@ impl Context {
         self.generation.load(Ordering::Relaxed)
     }
 
-    /// Gets in again after a sleep, if it is still the same context.
+    /// Gets in again after a sleep in io_getevents, if it is still the same context.
     pub(crate) fn enter_again(&'static self, generation: u32) -> Option<Call> {
-        self.enter().filter(|_| self.generation() == generation)
+        self.enter(Inside::Getevents).filter(|_| self.generation() == generation)
     }
 
     /// Shuts calls out. EINVAL when another thread has done so.
@@ -180,11 +211,31 @@ impl Context {
     /// Wakes every sleeper, whatever it waits for. The context is dead, so none comes back in; and who has not
     /// noted down its sleep yet will see that under the lock (`note_sleeper`).
     pub(crate) fn wake_everybody(&self) {
-        let Some(held) = self.ring.producer.acquire() else { return };
+        let Some(held) = self.ring.producer.acquire() else { return self.sleepers.rouse(Side::Program) };
         let due = self.sleepers.all(&held);
         drop(held);
         self.sleepers.wake(&due, Side::Program);
         self.deliver_all_parked();
+    }
+
+    /// Kernel context `kernel_id` lies under this one from now on. Who sleeps for events sleeps in the wrong place.
+    pub(crate) fn give_to_kernel(&self, kernel_id: u32, tail: u32, patience_ns: u32) {
+        let held = self.ring.producer.acquire();
+        self.lane.give(kernel_id, tail, patience_ns);
+        let due = held.as_ref().map(|held| self.sleepers.all(held));
+        drop(held);
+        due.inspect(|due| self.sleepers.wake(due, Side::Program));
+    }
+
+    /// Whether the program has the ring where it should be.
+    pub(crate) fn ring_is_there(&self) -> bool {
+        let at = self.ring.user();
+        if self.lane.is_kernels() { kernel_aio::is_context(at) } else { self.ring.is_mapped_at(at) }
+    }
+
+    /// Whether the ring, one of our own, is at `address`. The context may be any, dead too.
+    pub(crate) fn ring_is_at(&self, address: usize) -> bool {
+        !self.is_dead() && !self.lane.is_kernels() && self.ring.is_alias_at(address)
     }
 
     /// Events that the program has taken since this was last asked.
@@ -200,17 +251,37 @@ impl Context {
         self.users.load(Ordering::Acquire) == 1
     }
 
-    /// Waits until no other thread is inside a call; the caller is still counted.
+    /// Waits until no other thread is inside a call but io_getevents; the caller is still counted.
     pub(crate) fn wait_until_unused(&self) {
         loop {
             // Acquire: pairs with the Release in `Call::drop`.
             let users = self.users.load(Ordering::Acquire);
-            if users <= 1 {
+            if users & (REAPER - 1) <= 1 {
                 return;
             }
-            // `Call::drop` wakes at 0 only: look again after a moment for the callers before us.
+            // A second destroyer is counted for a moment, too: look again.
             let _ = futex::wait(&self.users, users, time::Deadline::after_ns(200_000));
         }
+    }
+
+    /// Whether a thread is in io_getevents. The context is dead, so none of those that count comes in any more.
+    pub(crate) fn is_being_reaped(&self) -> bool {
+        // Acquire: pairs with the Release in `Call::drop`.
+        self.users.load(Ordering::Acquire) >= REAPER
+    }
+
+    /// Dead and done with, but for threads in io_getevents.
+    pub(crate) fn orphan(&self) {
+        self.wishes.fetch_or(ORPHAN, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_orphan(&self) -> bool {
+        self.wishes.load(Ordering::Relaxed) & ORPHAN != 0
+    }
+
+    /// The last of them has left, and its memory is used again.
+    pub(crate) fn adopt_orphan(&self) {
+        self.wishes.fetch_and(!ORPHAN, Ordering::Relaxed);
     }
 
     /// Waits until no engine can touch anything for this context any more.
@@ -230,46 +301,54 @@ impl Context {
         self.running.load(Ordering::Acquire) != 0
     }
 
-    /// Counts a request in. EAGAIN when in flight and in the ring are as many as the context takes.
-    pub(crate) fn reserve(&self) -> Result<()> {
-        self.try_reserve().or_else(|full| {
+    /// Counts up to `most` requests in, at least one; returns how many. EAGAIN when in flight and in the ring are as many
+    /// as the context takes.
+    pub(crate) fn reserve(&self, most: u32) -> Result<u32> {
+        self.try_reserve(most).or_else(|full| {
             // A completion counts down and pushes under the lock: what looks full may be half a change.
             let held = self.ring.producer.acquire().ok_or(full)?;
-            let reserved = self.try_reserve();
+            let reserved = self.try_reserve(1);
             drop(held);
             self.deliver_all_parked();
             reserved
         })
     }
 
-    fn try_reserve(&self) -> Result<()> {
+    fn try_reserve(&self, most: u32) -> Result<u32> {
         let capacity = self.capacity.load(Ordering::Relaxed);
+        let mut most = most;
         let mut flying = self.in_flight.load(Ordering::Relaxed);
         loop {
-            if flying + self.ring.in_ring() >= capacity {
+            let room = capacity.saturating_sub(flying + self.ring.in_ring()).min(most);
+            if room == 0 {
                 return Err(Errno::EAGAIN);
             }
             // Acquire: pairs with the Release of `uncount`; a slot was given back before.
-            match self.in_flight.compare_exchange_weak(flying, flying + 1, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) if flying + 1 + self.ring.in_ring() <= capacity => return Ok(()),
+            let counted =
+                self.in_flight.compare_exchange_weak(flying, flying + room, Ordering::Acquire, Ordering::Relaxed);
+            match counted {
+                Ok(_) if flying + room + self.ring.in_ring() <= capacity => return Ok(room),
                 Ok(_) => {
                     // A completion came between the two looks, and another request took its place.
-                    self.uncount();
-                    return Err(Errno::EAGAIN);
+                    self.uncount(room);
+                    if room == 1 {
+                        return Err(Errno::EAGAIN);
+                    }
+                    (most, flying) = (1, self.in_flight.load(Ordering::Relaxed));
                 }
                 Err(now) => flying = now,
             }
         }
     }
 
-    /// The request was refused after all.
-    pub(crate) fn unreserve(&self) {
-        self.uncount();
+    /// So many requests will not come after all.
+    pub(crate) fn unreserve(&self, count: u32) {
+        self.uncount(count);
     }
 
-    fn uncount(&self) {
+    fn uncount(&self, count: u32) {
         // Release: pairs with the Acquire in `try_reserve`.
-        self.in_flight.fetch_sub(1, Ordering::Release);
+        self.in_flight.fetch_sub(count, Ordering::Release);
     }
 
     /// Puts an accepted request where an engine can have it.
@@ -286,65 +365,6 @@ impl Context {
     /// overtake them, which the kernel never lets happen.
     pub(crate) fn wait_for_cold_reads(&self) {
         self.cold_reads.wait_for_none();
-    }
-
-    /// Ends a request that was executed inside io_submit.
-    pub(crate) fn finish_inline(&self, request: &mut Request, res: i64) {
-        request.release();
-        counters::count_completion(request, res);
-        let event = IoEvent { data: request.data, obj: request.obj, res, res2: 0 };
-        if !self.deliver(&event, None, request.resfd, Side::Program) {
-            self.park(&event, request.resfd);
-        }
-    }
-
-    /// What comes of the request in `slot`, and whether it was a cold read. The engine that ends it calls this once.
-    fn conclude(slot: &'static Slot, res: i64) -> (IoEvent, bool) {
-        // SAFETY: the engine that ends the request has the slot.
-        let request = unsafe { slot.request() };
-        request.release();
-        // What io_cancel has announced as cancelled is, also if it became ready meanwhile.
-        let res = if request.op == Op::Poll && !slot.close_to_cancel() { request.cancelled() } else { res };
-        counters::count_completion(request, res);
-        (IoEvent { data: request.data, obj: request.obj, res, res2: 0 }, is_cold_read(request))
-    }
-
-    /// Ends the request in `slot`, exactly once, in a library thread, but for its eventfd and for those who sleep: they are
-    /// told by [`Context::announce`], which has to follow, after the eventfd.
-    pub(crate) fn finish_quietly(&self, slot: &'static Slot, res: i64) {
-        let (event, cold) = Self::conclude(slot, res);
-        self.telling.begin();
-        let pushed = self.push(&event, Some(slot));
-        debug_assert!(pushed.is_some(), "a library thread is never inside twice");
-        if cold {
-            self.cold_reads.one_less();
-        }
-    }
-
-    /// Wakes who waits for what `finish_quietly` has ended, `count` requests, of which the engine then has nothing any more.
-    pub(crate) fn announce(&self, count: u32) {
-        self.telling.end();
-        if let Some(held) = self.ring.producer.acquire() {
-            let due = self.sleepers.due(&held, self.ring.in_ring());
-            drop(held);
-            self.sleepers.wake(&due, Side::Library);
-        }
-        self.leave_by(count);
-    }
-
-    /// Ends the request in `slot`, exactly once. `resfd`: its eventfd in this thread's descriptor table, which
-    /// is the one of `side`, or -1. Afterwards the engine has nothing of it any more.
-    pub(crate) fn finish(&self, slot: &'static Slot, res: i64, resfd: i32, side: Side) {
-        let (event, cold) = Self::conclude(slot, res);
-        if !self.deliver(&event, Some(slot), resfd, side) {
-            // SAFETY: still this caller's: a signal handler that had to execute the request itself.
-            *unsafe { slot.request() } = Request::parked(&event, resfd);
-            self.slots.park(slot);
-        }
-        if cold {
-            self.cold_reads.one_less();
-        }
-        self.leave();
     }
 
     /// An engine is about to get something of this context's besides a request: io_destroy waits for it.
@@ -370,55 +390,6 @@ impl Context {
         self.running.load(Ordering::Acquire) == 1
     }
 
-    /// Event into the ring, then the eventfd, then whoever waits: the kernel's order. False: this thread is
-    /// inside this function already.
-    fn deliver(&self, event: &IoEvent, slot: Option<&Slot>, resfd: i32, side: Side) -> bool {
-        let Some(held) = self.push(event, slot) else { return false };
-        let due = self.sleepers.due(&held, self.ring.in_ring());
-        drop(held);
-        if resfd >= 0 {
-            eventfd::add_one(resfd);
-        }
-        self.sleepers.wake(&due, side);
-        if side == Side::Program {
-            self.deliver_all_parked();
-        }
-        true
-    }
-
-    /// Puts an event into the ring and takes the request off the books. None: this thread is inside already.
-    fn push(&self, event: &IoEvent, slot: Option<&Slot>) -> Option<Owned<'_>> {
-        let held = self.ring.producer.acquire()?;
-        self.ring.push(&held, event);
-        if let Some(slot) = slot {
-            self.slots.give_back(slot);
-        }
-        self.uncount();
-        counters::count_reaped(self.ring.newly_reaped(&held));
-        Some(held)
-    }
-
-    /// Delivers what signal handlers have parked while this thread held the producer lock. Every program thread that
-    /// has held it calls this afterwards; library threads never do, for the eventfds are numbers of the program's table.
-    fn deliver_all_parked(&self) {
-        self.slots.unpark(|slot| self.deliver_parked(slot));
-    }
-
-    /// A signal handler's request has ended while its thread was inside `deliver`: the interrupted call
-    /// delivers it before it returns.
-    fn park(&self, event: &IoEvent, resfd: i32) {
-        let slot = self.slots.take(self, Request::parked(event, resfd), 0);
-        self.slots.park(slot);
-    }
-
-    fn deliver_parked(&self, slot: &'static Slot) {
-        // SAFETY: `unpark` gave the slot to this thread alone.
-        let (event, resfd) = unsafe { slot.request() }.parked_event();
-        if !self.deliver(&event, Some(slot), resfd, Side::Program) {
-            self.slots.park(slot);
-        }
-    }
-
     /// Notes down that somebody wants `need` events, and says how to sleep for them. None when `enough` are there
     /// to take already. `timer` is fired as well as the word changed.
     ///
@@ -426,17 +397,17 @@ impl Context {
     /// for an event that only the interrupted call can deliver.
     pub(crate) fn note_sleeper(&self, need: u32, enough: u32, timer: Option<usize>) -> Result<Option<Bed<'_>>> {
         let held = self.ring.producer.acquire().ok_or(Errno::EINTR)?;
-        if self.is_dead() {
-            return Err(Errno::EINVAL);
-        }
-        if self.ring.in_ring() >= enough {
-            return Ok(None);
-        }
-        let bed = self.sleepers.note(&held, need, timer);
+        let bed = if self.is_dead() {
+            Err(Errno::EINVAL)
+        } else if self.ring.in_ring() >= enough || self.lane.is_kernels() {
+            Ok(None)
+        } else {
+            Ok(Some(self.sleepers.note(&held, need, timer)))
+        };
         drop(held);
         // What a handler parks after this finds the lock free; what it parked before changes the word.
         self.deliver_all_parked();
-        Ok(Some(bed))
+        bed
     }
 
     /// Waits until the eventfds of events that the caller has taken are told.
@@ -448,8 +419,4 @@ impl Context {
     pub(crate) fn forget_timer(&self, timer: usize) {
         self.sleepers.forget_timer(timer);
     }
-}
-
-fn is_cold_read(request: &Request) -> bool {
-    request.op == Op::Read && request.cold
 }

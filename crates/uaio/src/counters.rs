@@ -5,6 +5,7 @@
 
 use core::sync::atomic::{AtomicPtr, Ordering, Ordering::Relaxed};
 
+use crate::abi::{IOCB_CMD_NOOP, IOCB_CMD_PREAD, IOCB_CMD_PREADV, IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV};
 use crate::config::Config;
 use crate::os::{file, mem, thread, time};
 use crate::request::{Op, Request};
@@ -80,6 +81,57 @@ pub(crate) fn count_request(engine: EngineId, opcode: u16) {
     }
 }
 
+/// What has been executed on one thread, until it is counted: one addition for many requests.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    engine: EngineId,
+    opcode: u16,
+    requests: u64,
+    read: u64,
+    written: u64,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Tally { engine: EngineId::Inline, opcode: 0, requests: 0, read: 0, written: 0 }
+    }
+}
+
+impl Tally {
+    /// `engine` has executed a request, accepted at `started_ns`, with this result.
+    pub(crate) fn add(&mut self, engine: EngineId, opcode: u16, res: i64, started_ns: u64) {
+        if (engine, opcode) != (self.engine, self.opcode) {
+            self.count();
+            (self.engine, self.opcode) = (engine, opcode);
+        }
+        self.requests += 1;
+        match (opcode, u64::try_from(res)) {
+            (IOCB_CMD_PREAD | IOCB_CMD_PREADV, Ok(bytes)) => self.read += bytes,
+            (IOCB_CMD_PWRITE | IOCB_CMD_PWRITEV, Ok(bytes)) => self.written += bytes,
+            (_, Ok(_)) => {}
+            (_, Err(_)) => stats().map_or((), |stats| stats.event_error(res)),
+        }
+        if started_ns != 0
+            && let Some(stats) = stats()
+        {
+            stats.complete_ns.record(time::now_ns() - started_ns);
+        }
+    }
+
+    /// Counts them.
+    pub(crate) fn count(&mut self) {
+        let Some(stats) = stats().filter(|_| self.requests > 0) else { return };
+        stats.requests[self.engine as usize][usize::from(self.opcode)].fetch_add(self.requests, Relaxed);
+        stats.events.fetch_add(self.requests, Relaxed);
+        for (counter, bytes) in [(&stats.bytes_read, self.read), (&stats.bytes_written, self.written)] {
+            if bytes > 0 {
+                counter.fetch_add(bytes, Relaxed);
+            }
+        }
+        (self.requests, self.read, self.written) = (0, 0, 0);
+    }
+}
+
 /// A request ends with `res`; its event is about to be stored.
 pub(crate) fn count_completion(request: &Request, res: i64) {
     let Some(stats) = stats() else { return };
@@ -93,6 +145,25 @@ pub(crate) fn count_completion(request: &Request, res: i64) {
     }
     if request.started_ns != 0 {
         stats.complete_ns.record(time::now_ns() - request.started_ns);
+    }
+}
+
+/// Whether requests are timed: somebody wants to know how long they take, and of what kind they are.
+pub(crate) fn are_timed() -> bool {
+    stats().is_some_and(|stats| stats.timed.load(Relaxed) != 0)
+}
+
+/// A kernel context has accepted `count` requests, of whatever kind.
+pub(crate) fn count_kernels(count: u64) {
+    if let Some(stats) = stats() {
+        stats.requests[EngineId::Kernel as usize][usize::from(IOCB_CMD_NOOP)].fetch_add(count, Relaxed);
+    }
+}
+
+/// `count` events were taken from a kernel context by a call.
+pub(crate) fn count_taken_of_kernels(count: u64) {
+    if let Some(stats) = stats() {
+        stats.kernel_events.fetch_add(count, Relaxed);
     }
 }
 

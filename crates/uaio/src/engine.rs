@@ -5,6 +5,7 @@
 
 pub(crate) mod bells;
 pub(crate) mod inline;
+pub(crate) mod kernel;
 pub(crate) mod scripted;
 pub(crate) mod threads;
 pub(crate) mod uring;
@@ -41,9 +42,9 @@ pub(crate) trait Engine {
 pub(crate) struct Batch {
     slots: [MaybeUninit<&'static Slot>; MAX_REQUESTS],
     /// Numbers of the requests that are writes to files, else [`NO_WRITE`].
-    writes: [u64; MAX_REQUESTS],
+    writes: [MaybeUninit<u64>; MAX_REQUESTS],
     count: usize,
-    fds: [i32; MAX_FDS],
+    fds: [MaybeUninit<i32>; MAX_FDS],
     fd_count: usize,
     /// Room in the library's descriptor table that is kept for it already.
     pub(crate) room: u32,
@@ -58,9 +59,9 @@ impl Batch {
     pub(crate) fn new() -> Batch {
         Batch {
             slots: [const { MaybeUninit::uninit() }; MAX_REQUESTS],
-            writes: [NO_WRITE; MAX_REQUESTS],
+            writes: [const { MaybeUninit::uninit() }; MAX_REQUESTS],
             count: 0,
-            fds: [0; MAX_FDS],
+            fds: [const { MaybeUninit::uninit() }; MAX_FDS],
             fd_count: 0,
             room: 0,
         }
@@ -80,7 +81,7 @@ impl Batch {
         // SAFETY: the caller has the slot.
         let request = unsafe { slot.request() };
         let is_write = request.op == Op::Write && !request.stream;
-        self.writes[self.count] = if is_write { ticket } else { NO_WRITE };
+        self.writes[self.count].write(if is_write { ticket } else { NO_WRITE });
         slot.file.store(self.place(fd), core::sync::atomic::Ordering::Relaxed);
         let resfd = if resfd < 0 { NO_FILE } else { self.place(resfd) };
         slot.resfd.store(resfd, core::sync::atomic::Ordering::Relaxed);
@@ -90,9 +91,9 @@ impl Batch {
 
     /// Index of `fd` among the descriptors.
     fn place(&mut self, fd: i32) -> u32 {
-        let known = self.fds[..self.fd_count].iter().position(|known| *known == fd);
+        let known = self.fds().iter().position(|known| *known == fd);
         known.unwrap_or_else(|| {
-            self.fds[self.fd_count] = fd;
+            self.fds[self.fd_count].write(fd);
             self.fd_count += 1;
             self.fd_count - 1
         }) as u32
@@ -106,13 +107,16 @@ impl Batch {
 
     /// The writes to files among them, with their numbers: a slot may be another request's by now.
     pub(crate) fn writes(&self) -> impl Iterator<Item = (&'static Slot, u32)> {
-        let numbered = self.slots().iter().zip(self.writes);
-        numbered.filter(|(_, number)| *number != NO_WRITE).map(|(slot, number)| (*slot, number as u32))
+        // SAFETY: the first `count` are written.
+        let writes = unsafe { self.writes[..self.count].assume_init_ref() };
+        let numbered = self.slots().iter().zip(writes);
+        numbered.filter(|(_, number)| **number != NO_WRITE).map(|(slot, number)| (*slot, *number as u32))
     }
 
     /// The program's descriptors.
     pub(crate) fn fds(&self) -> &[i32] {
-        &self.fds[..self.fd_count]
+        // SAFETY: the first `fd_count` are written.
+        unsafe { self.fds[..self.fd_count].assume_init_ref() }
     }
 
     /// Empties it.

@@ -5,19 +5,24 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::abi::{AioSigset, ContextId, IoEvent, Iocb, RING_MAGIC, RingHeader, Timespec, nr};
-use crate::context::Context;
+use crate::abi::{ContextId, IoEvent, Iocb, nr};
+use crate::context::{Call, Context};
 use crate::counters;
-use crate::engine::Engine;
 use crate::engine::scripted::Scripted;
+use crate::engine::{Engine, kernel};
 use crate::errno::{Errno, Result};
-use crate::os::time::Deadline;
+use crate::os::probe::Pages;
 use crate::os::{kernel_aio, probe};
-use crate::process;
+use crate::process::{self, Process};
 use crate::slot::{Slot, State};
 use crate::stats::{EngineId, Stats};
 use crate::submit::Submission;
-use crate::wait::{self, Wanted};
+use crate::table::Awake;
+
+pub(crate) mod own;
+mod reap;
+
+pub use reap::{io_getevents, io_pgetevents, ring_is_empty};
 
 /// The counters of this very process: a forked child has none before its own first io_setup.
 fn stats() -> Option<&'static Stats> {
@@ -68,9 +73,11 @@ unsafe fn set_up(nr_events: u32, ctxp: *mut ContextId) -> Result<usize> {
     if unsafe { ctxp.read_unaligned() } != 0 || nr_events == 0 {
         return Err(Errno::EINVAL);
     }
-    let address = set_up_for(nr_events, None)?;
+    let process = process::get_or_make()?;
+    process.check_engine()?;
+    let (address, call) = set_up_for(process, nr_events, |context| process.offer_to_kernel(context))?;
     if !probe::writable(ctxp as usize, size_of::<ContextId>()) {
-        let _ = destroy(address);
+        let _ = end(process, call);
         return Err(Errno::EFAULT);
     }
     // SAFETY: writable a moment ago.
@@ -78,18 +85,16 @@ unsafe fn set_up(nr_events: u32, ctxp: *mut ContextId) -> Result<usize> {
     Ok(0)
 }
 
-fn set_up_for(nr_events: u32, engine: Option<EngineId>) -> Result<usize> {
-    let process = process::get_or_make()?;
-    match engine {
-        Some(EngineId::Uring) if !crate::os::kernel_uring::allowed() => return Err(Errno::ENOSYS),
-        Some(_) => {}
-        None => process.check_engine()?,
-    }
-    let address = process.table.set_up(nr_events)?;
+fn set_up_for(
+    process: &'static Process,
+    nr_events: u32,
+    furnish: impl FnOnce(&'static Context) -> Result<()>,
+) -> Result<(usize, Call)> {
+    let (address, call) = process.table.set_up(nr_events, furnish)?;
     if let Some(script) = &process.script {
-        script.born(process.table.find(address)?.0.id.load(Relaxed));
+        script.born(call.0.id.load(Relaxed));
     }
-    Ok(address)
+    Ok((address, call))
 }
 
 /// io_setup for the Rust API: with an engine of the context's own, or a script, and reads that io_cancel can end.
@@ -104,14 +109,20 @@ pub(crate) unsafe fn set_up_wishing(
     if nr_events == 0 {
         return Err(Errno::EINVAL);
     }
-    let address = set_up_for(nr_events, engine)?;
-    let process = process::get().ok_or(Errno::EINVAL)?;
-    let call = process.table.find(address)?;
-    call.0.wish(engine);
-    if let Some(script) = script {
-        // SAFETY: the caller's promise.
-        unsafe { call.0.follow(script) };
+    let process = process::get_or_make()?;
+    match engine {
+        Some(EngineId::Uring) if !crate::os::kernel_uring::allowed() => return Err(Errno::ENOSYS),
+        Some(_) => {}
+        None => process.check_engine()?,
     }
+    let (address, _) = set_up_for(process, nr_events, |context| {
+        context.wish(engine);
+        if let Some(script) = script {
+            // SAFETY: the caller's promise.
+            unsafe { context.follow(script) };
+        }
+        Ok(())
+    })?;
     if let Some(stats) = stats() {
         stats.setups.fetch_add(1, Relaxed);
     }
@@ -158,8 +169,16 @@ pub unsafe extern "C" fn io_destroy(ctx: ContextId) -> isize {
 
 fn destroy(ctx: ContextId) -> Result<usize> {
     let process = process::get().ok_or(Errno::EINVAL)?;
-    let call = process.table.find(ctx)?;
-    let end_requests = |context: &'static Context| {
+    end(process, process.table.find(ctx)?)
+}
+
+/// io_destroy of the context in `call`.
+fn end(process: &'static Process, call: Call) -> Result<usize> {
+    kernel::choice::close(&process.parking, call.0);
+    let end_requests = |context: &'static Context, awake: Awake| {
+        if context.lane.is_kernels() {
+            return kernel::end(&process.table, &process.parking, context, awake);
+        }
         let service = process.service_of(context);
         let _hold = service.hold();
         (&service).cancel_all(context);
@@ -181,24 +200,39 @@ pub unsafe extern "C" fn io_submit(ctx: ContextId, nr: isize, iocbpp: *const *mu
         // SAFETY: the caller's call.
         return unsafe { kernel_aio::call(nr::IO_SUBMIT, [ctx, nr as usize, iocbpp as usize, 0, 0, 0]) };
     }
-    let started = counters::clock_ns();
     // SAFETY: the caller's promise.
-    let result = unsafe { submit(ctx, nr, iocbpp as usize) };
-    if let Some(stats) = stats().filter(|_| started != 0) {
-        stats.submit_ns.record(crate::os::time::now_ns() - started);
-    }
-    raw(result)
+    raw(unsafe { timed_submit(ctx, nr, iocbpp as usize, Pages::new()) })
 }
 
 /// # Safety
 /// As [`io_submit`].
-unsafe fn submit(ctx: ContextId, nr: isize, iocbpp: usize) -> Result<usize> {
+unsafe fn timed_submit(ctx: ContextId, nr: isize, iocbpp: usize, pages: Pages) -> Result<usize> {
+    let started = counters::clock_ns();
+    // SAFETY: the caller's promise.
+    let result = unsafe { submit(ctx, nr, iocbpp, pages) };
+    if let Some(stats) = stats().filter(|_| started != 0) {
+        stats.submit_ns.record(crate::os::time::now_ns() - started);
+    }
+    result
+}
+
+/// # Safety
+/// As [`io_submit`].
+unsafe fn submit(ctx: ContextId, nr: isize, iocbpp: usize, pages: Pages) -> Result<usize> {
     let asked = usize::try_from(nr).map_err(|_| Errno::EINVAL)?;
     let process = process::get().ok_or(Errno::EINVAL)?;
-    let call = process.table.enter(ctx)?;
+    let call = process.table.find(ctx)?;
+    if call.0.lane.is_open() && asked > 0 {
+        kernel::choice::decide(&process.parking, call.0, asked, iocbpp);
+    }
     let nr = asked.min(call.0.ring.nr() as usize);
-    // SAFETY: the caller's promise.
-    let result = unsafe { Submission::new(process, call.0).run(nr, iocbpp) };
+    let result = if call.0.lane.is_kernels() {
+        // SAFETY: the caller's promise.
+        unsafe { kernel::submit(&call, asked, iocbpp) }
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { Submission::new(process, call.0, pages).run(nr, iocbpp) }
+    };
     count_submit(call.0, nr, result);
     result
 }
@@ -213,9 +247,11 @@ fn count_submit(context: &crate::context::Context, nr: usize, result: Result<usi
     if short {
         stats.short_submits.fetch_add(1, Relaxed);
     }
-    let before = context.short.swap(u32::from(short), Relaxed);
-    stats.short_pending.fetch_add(u64::from(short), Relaxed);
-    stats.short_pending.fetch_sub(u64::from(before), Relaxed);
+    if short || context.short.load(Relaxed) != 0 {
+        let before = context.short.swap(u32::from(short), Relaxed);
+        stats.short_pending.fetch_add(u64::from(short), Relaxed);
+        stats.short_pending.fetch_sub(u64::from(before), Relaxed);
+    }
 }
 
 /// `io_cancel(2)`: asks for the end of the POLL that was submitted with `iocb`; with `UAIO_CANCEL=extended`, of
@@ -235,10 +271,10 @@ pub unsafe extern "C" fn io_cancel(ctx: ContextId, iocb: *mut Iocb, result: *mut
     if let Some(stats) = stats() {
         stats.cancels.fetch_add(1, Relaxed);
     }
-    raw(cancel(ctx, iocb as usize).map(|()| 0))
+    raw(cancel(ctx, iocb as usize, result as usize).map(|()| 0))
 }
 
-fn cancel(ctx: ContextId, iocb: usize) -> Result<()> {
+fn cancel(ctx: ContextId, iocb: usize, result: usize) -> Result<()> {
     let key = iocb.wrapping_add(core::mem::offset_of!(Iocb, key));
     if !probe::readable(key, 4) {
         return Err(Errno::EFAULT);
@@ -248,7 +284,11 @@ fn cancel(ctx: ContextId, iocb: usize) -> Result<()> {
         return Err(Errno::EINVAL);
     }
     let process = process::get().ok_or(Errno::EINVAL)?;
-    let call = process.table.enter(ctx)?;
+    let call = process.table.find(ctx)?;
+    if call.0.lane.is_kernels() {
+        return kernel::cancel(&call, iocb, result);
+    }
+    process.table.look_at_ring(&call)?;
     let any = process.config.cancel_extended || call.0.cancels_any();
     // The word is read first: if the slot is another request's by the time of the second look, marking fails. It
     // fails too when the request has just reached its engine: then it is looked for again.
@@ -276,117 +316,6 @@ fn cancel(ctx: ContextId, iocb: usize) -> Result<()> {
     Err(Errno::EINPROGRESS)
 }
 
-/// `io_getevents(2)`: takes up to `nr` events, waiting for `min_nr` until `timeout` has passed.
-///
-/// The number taken, or: EFAULT (`timeout`, `events`), EINVAL (`ctx`, `min_nr` < 0 or > `nr`; the context
-/// was destroyed), EINTR (a signal handler ran and nothing was taken). Spec 3.
-///
-/// # Safety
-/// `events` has room for `nr` events, or is an address that cannot be written.
-pub unsafe extern "C" fn io_getevents(
-    ctx: ContextId,
-    min_nr: isize,
-    nr: isize,
-    events: *mut IoEvent,
-    timeout: *const Timespec,
-) -> isize {
-    if is_kernels(ctx) {
-        let args = [ctx, min_nr as usize, nr as usize, events as usize, timeout as usize, 0];
-        // SAFETY: the caller's call.
-        return unsafe { kernel_aio::call(nr::IO_GETEVENTS, args) };
-    }
-    count_getevents();
-    raw(timeout_of(timeout).and_then(|time| collect(ctx, min_nr, nr, events, time, None)))
-}
-
-/// `io_pgetevents(2)`: as [`io_getevents`], with another signal mask while it runs.
-///
-/// Also EFAULT (`sigset` or the mask), EINVAL (a mask whose size is not 8).
-///
-/// # Safety
-/// As [`io_getevents`]; `sigset` may be any address.
-pub unsafe extern "C" fn io_pgetevents(
-    ctx: ContextId,
-    min_nr: isize,
-    nr: isize,
-    events: *mut IoEvent,
-    timeout: *const Timespec,
-    sigset: *const AioSigset,
-) -> isize {
-    if is_kernels(ctx) {
-        let args = [ctx, min_nr as usize, nr as usize, events as usize, timeout as usize, sigset as usize];
-        // SAFETY: the caller's call.
-        return unsafe { kernel_aio::call(nr::IO_PGETEVENTS, args) };
-    }
-    count_getevents();
-    let checked = timeout_of(timeout).and_then(|time| mask_of(sigset).map(|mask| (time, mask)));
-    raw(checked.and_then(|(time, mask)| collect(ctx, min_nr, nr, events, time, mask)))
-}
-
-fn count_getevents() {
-    if let Some(stats) = stats() {
-        stats.getevents.fetch_add(1, Relaxed);
-    }
-}
-
-fn timeout_of(timeout: *const Timespec) -> Result<Option<Timespec>> {
-    if timeout.is_null() {
-        return Ok(None);
-    }
-    if !probe::readable(timeout as usize, size_of::<Timespec>()) {
-        return Err(Errno::EFAULT);
-    }
-    // SAFETY: readable a moment ago.
-    Ok(Some(unsafe { timeout.read_unaligned() }))
-}
-
-fn mask_of(sigset: *const AioSigset) -> Result<Option<u64>> {
-    if sigset.is_null() {
-        return Ok(None);
-    }
-    if !probe::readable(sigset as usize, size_of::<AioSigset>()) {
-        return Err(Errno::EFAULT);
-    }
-    // SAFETY: readable a moment ago.
-    let set = unsafe { sigset.read_unaligned() };
-    if set.sigmask == 0 {
-        return Ok(None);
-    }
-    if set.sigsetsize != 8 {
-        return Err(Errno::EINVAL);
-    }
-    if !probe::readable(set.sigmask, 8) {
-        return Err(Errno::EFAULT);
-    }
-    // SAFETY: readable a moment ago.
-    Ok(Some(unsafe { (set.sigmask as *const u64).read_unaligned() }))
-}
-
-fn collect(
-    ctx: ContextId,
-    min_nr: isize,
-    nr: isize,
-    events: *mut IoEvent,
-    timeout: Option<Timespec>,
-    mask: Option<u64>,
-) -> Result<usize> {
-    let process = process::get().ok_or(Errno::EINVAL)?;
-    let call = process.table.enter(ctx)?;
-    if min_nr < 0 || min_nr > nr {
-        return Err(Errno::EINVAL);
-    }
-    let deadline = match timeout {
-        Some(Timespec { sec: 0, nsec: 0 }) => None,
-        Some(time) => Some(Deadline::from_timeout(time)),
-        None => Some(Deadline::NEVER),
-    };
-    let (least, most) = (min_nr as usize, nr as usize);
-    wait::collect(
-        call,
-        &Wanted { least, most, events: events as usize, deadline, mask, service: &process.service },
-    )
-}
-
 /// Performs what was accepted and must not be lost: waits for queued writes and fsyncs. For the front ends,
 /// before the process ends or executes another program.
 pub extern "C" fn drain() {
@@ -408,27 +337,6 @@ pub fn aio_max_nr() -> u64 {
 #[must_use]
 pub fn aio_nr() -> u64 {
     process::get().map_or(0, |process| process.table.nr())
-}
-
-/// libaio's short cut: 1 when `timeout` is {0, 0} and the ring at `ctx` is empty, so that io_getevents may return
-/// 0 without looking at its other arguments. Also true of a ring that a forked child has inherited.
-///
-/// # Safety
-/// Both may be any addresses.
-pub unsafe extern "C" fn ring_is_empty(ctx: ContextId, timeout: *const Timespec) -> core::ffi::c_int {
-    if timeout.is_null()
-        || ctx == 0
-        || !ctx.is_multiple_of(8)
-        || timeout_of(timeout) != Ok(Some(Timespec::default()))
-    {
-        return 0;
-    }
-    if !probe::readable(ctx, size_of::<RingHeader>()) {
-        return 0;
-    }
-    // SAFETY: readable a moment ago; the program and the producer may write to it meanwhile.
-    let header = unsafe { (ctx as *const RingHeader).read_volatile() };
-    core::ffi::c_int::from(header.magic == RING_MAGIC && header.head == header.tail)
 }
 
 /// Whether `UAIO_ENGINE` is `off`: everything is the kernel's.

@@ -101,6 +101,11 @@ impl Facts {
         remembered(&NOWAIT, key, || self.probe_nowait())
     }
 
+    /// A regular file or a block device whose requests may wait for it.
+    pub(crate) fn is_disk_that_waits(&self) -> bool {
+        matches!(self.kind, Kind::Regular | Kind::Block) && self.nowait()
+    }
+
     fn probe_nowait(&self) -> bool {
         if !self.can_read() {
             const KNOWN: [i64; 3] = [0xef53, 0x5846_5342, 0x9123_683e]; // ext4, xfs, btrfs

@@ -50,6 +50,18 @@ impl Files {
         new
     }
 
+    /// Requests that name their file `program_fd` have it as `handle`.
+    pub(crate) fn note(&mut self, program_fd: i32, handle: Handle) {
+        self.seen.insert(program_fd, handle);
+    }
+
+    /// What `program_fd` last came to, if a request still has it: the handle, and its descriptor.
+    pub(crate) fn known_as(&self, program_fd: i32) -> Option<(Handle, i32)> {
+        let handle = *self.seen.get(&program_fd)?;
+        let held = &self.held[handle as usize];
+        (held.users > 0).then_some((handle, held.fd))
+    }
+
     /// The descriptor.
     pub(crate) fn fd(&self, handle: Handle) -> i32 {
         self.held[handle as usize].fd
@@ -62,13 +74,17 @@ impl Files {
 
     /// One user less. True: that was the last, and the file is closed.
     pub(crate) fn release(&mut self, handle: Handle) -> bool {
+        self.let_go(handle).map(file::close).is_some()
+    }
+
+    /// As `release`, but the caller closes the descriptor, if there is nobody else.
+    pub(crate) fn let_go(&mut self, handle: Handle) -> Option<i32> {
         let held = &mut self.held[handle as usize];
         held.users -= 1;
         if held.users > 0 {
-            return false;
+            return None;
         }
-        file::close(held.fd);
         self.free.push(handle);
-        true
+        Some(held.fd)
     }
 }

@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, Ordering};
 use crate::config::{self, Choice, Config};
 use crate::context::Context;
 use crate::counters;
+use crate::engine::kernel;
+use crate::engine::kernel::parking::Parking;
 use crate::engine::scripted::Scripted;
 use crate::errno::{Errno, Result};
 use crate::os::{mem, thread};
@@ -27,6 +29,7 @@ pub(crate) struct Process {
     pub(crate) service: Service,
     /// The other kind of library thread, for contexts of the Rust API that name their engine.
     other: Service,
+    pub(crate) parking: Parking,
     timers: timers::Timers,
 }
 
@@ -130,14 +133,15 @@ fn make() -> Result<*mut Process> {
     };
     let place: *mut Process = mem::map_private(size_of::<Process>())?.cast();
     let (table, service, timers) = (Table::default(), Service::default(), timers::Timers::default());
-    let other = Service::default();
+    let (other, parking) = (Service::default(), Parking::default());
     // SAFETY: the mapping has room for a state and nobody else knows it.
-    unsafe { place.write(Process { config, script, table, service, other, timers }) };
+    unsafe { place.write(Process { config, script, table, service, other, parking, timers }) };
     // SAFETY: written a line above.
     let process = unsafe { &*place };
     process.table.open(&config, thread::possible_cpus())?;
     process.service.configure(&config, thread::pid());
     process.other.configure_as_other(&process.service);
+    process.parking.configure(thread::pid());
     Ok(place)
 }
 
@@ -161,6 +165,19 @@ impl Process {
             !context.has_wish() || context.wants(kind) || scripted
         };
         if fits(&self.service) || !fits(&self.other) { &self.service } else { &self.other }
+    }
+
+    /// The kernel may have `context`, of which nobody knows yet: with `auto`, its first requests decide; forced, at once.
+    ///
+    /// EAGAIN, ENOSYS, EPERM, ENOMEM: as the kernel's io_setup.
+    pub(crate) fn offer_to_kernel(&'static self, context: &'static Context) -> Result<()> {
+        match self.config.choice {
+            Choice::Forced(EngineId::Kernel) => return kernel::adopt(&self.parking, context, kernel::PATIENCE_NS),
+            // What the kernel executes is not timed, and not cancelled.
+            Choice::Auto if !self.config.cancel_extended && !counters::are_timed() => context.lane.open(),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// The script that `context` follows. The caller is inside a call with it. One that names its engine does not follow

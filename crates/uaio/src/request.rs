@@ -93,14 +93,19 @@ impl Request {
         Ok(request)
     }
 
-    /// Whether `iocb` is a PREAD with nothing special, that passes every check which does not concern its file.
-    pub(crate) fn is_plain_read(iocb: &Iocb) -> bool {
-        let plain = iocb.opcode == IOCB_CMD_PREAD && iocb.rw_flags == 0 && iocb.flags & IOCB_FLAG_IOPRIO == 0;
+    /// Whether `iocb`, a PREAD or PWRITE, has nothing special, and passes every check which does not concern its file.
+    pub(crate) fn is_plain(iocb: &Iocb) -> bool {
+        let plain = iocb.rw_flags == 0 && iocb.flags & IOCB_FLAG_IOPRIO == 0;
         let fits = (1..=MAX_RW_COUNT).contains(&iocb.nbytes) && check_range(iocb.buf, iocb.nbytes).is_ok();
         plain && fits && iocb.offset >= 0 && iocb.offset.checked_add(iocb.nbytes as i64).is_some()
     }
 
-    /// The request of an iocb that [`Request::is_plain_read`].
+    /// Whether `iocb`, a POLL, passes its checks.
+    pub(crate) fn is_plain_poll(iocb: &Iocb) -> bool {
+        check_poll(iocb).is_ok()
+    }
+
+    /// The request of a PREAD that [`Request::is_plain`].
     pub(crate) fn plain_read(iocb: &Iocb, address: usize) -> Request {
         let mut request = Request::of_kind(Op::Read, iocb, address, false);
         request.own[0] = Iovec { base: iocb.buf as usize, len: iocb.nbytes as usize };

@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     pub(crate) head: AtomicU32,
     pub(crate) tail: AtomicU32,
     magic: AtomicU32,
-    compat_features: AtomicU32,
+    pub(crate) compat_features: AtomicU32,
     incompat_features: AtomicU32,
     header_length: AtomicU32,
 }
@@ -88,7 +88,7 @@ impl Ring {
         self.memory.user()
     }
 
-    /// The program has moved it.
+    /// The program has moved it; 0: has it no more.
     pub(crate) fn set_user(&self, address: usize) {
         self.memory.set_user(address);
     }
@@ -158,9 +158,19 @@ impl Ring {
         self.shared().id.load(Ordering::Relaxed)
     }
 
+    /// Whether the program has all of it where it should be. Nothing is in flight, and nobody takes events.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.memory.is_empty_and_whole()
+    }
+
     /// Whether `address` is a mapping of this ring: a change that we make is seen there.
     pub(crate) fn is_mapped_at(&self, address: usize) -> bool {
         self.memory.is_mapped_at(address)
+    }
+
+    /// The same of an address that may be anybody's, where another thread may unmap what lies there meanwhile.
+    pub(crate) fn is_alias_at(&self, address: usize) -> bool {
+        self.memory.is_alias_at(address)
     }
 
     /// Events in the ring, by the program's `head`.
@@ -172,20 +182,23 @@ impl Ring {
         (tail + nr - head) % nr
     }
 
-    /// Stores an event and publishes it. The caller holds `producer`; the capacity of the context keeps the
+    /// Stores events and publishes them. The caller holds `producer`; the capacity of the context keeps the
     /// ring from overflowing, unless the program has written rubbish to `head`: then old events are lost.
-    pub(crate) fn push(&self, _held: &Owned<'_>, event: &IoEvent) {
-        let tail = self.tail.load(Ordering::Relaxed);
-        let words = [event.data, event.obj, event.res as u64, event.res2 as u64];
-        for (place, word) in self.event(tail).iter().zip(words) {
-            place.store(word, Ordering::Relaxed);
+    pub(crate) fn push(&self, _held: &Owned<'_>, events: impl ExactSizeIterator<Item = IoEvent>) {
+        let count = events.len() as u64;
+        let mut tail = self.tail.load(Ordering::Relaxed);
+        for event in events {
+            let words = [event.data, event.obj, event.res as u64, event.res2 as u64];
+            for (place, word) in self.event(tail).iter().zip(words) {
+                place.store(word, Ordering::Relaxed);
+            }
+            tail = if tail + 1 == self.nr() { 0 } else { tail + 1 };
         }
-        let next = if tail + 1 == self.nr() { 0 } else { tail + 1 };
         // Release, twice: the first pairs with `in_ring` and `take`, the second with a program that reaps by
         // hand: it loads tail (acquire) and then copies the events.
-        self.tail.store(next, Ordering::Release);
-        self.shared().tail.store(next, Ordering::Release);
-        self.pushed.store(self.pushed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.tail.store(tail, Ordering::Release);
+        self.shared().tail.store(tail, Ordering::Release);
+        self.pushed.store(self.pushed.load(Ordering::Relaxed) + count, Ordering::Relaxed);
     }
 
     /// How many events have left the ring since the last time this was asked. The caller holds `producer`.
@@ -198,9 +211,9 @@ impl Ring {
 
     /// Moves up to `max` events to `dest`, piece by contiguous piece of a ring page, as the kernel does.
     ///
-    /// EFAULT when a piece has no place: then nothing was moved. None: this very thread is inside this function
-    /// already (a signal handler).
-    pub(crate) fn take(&self, max: usize, dest: usize) -> Option<Result<usize>> {
+    /// EFAULT when a piece has no place, unless there certainly is one (`ours`): then nothing was moved. None: this very thread
+    /// is inside this function already (a signal handler).
+    pub(crate) fn take(&self, max: usize, dest: usize, ours: bool) -> Option<Result<usize>> {
         let _held = self.consumer.acquire()?;
         let nr = self.nr();
         let mut head = self.shared().head.load(Ordering::Relaxed) % nr;
@@ -212,7 +225,8 @@ impl Ring {
             if piece == 0 {
                 break;
             }
-            let Some(place) = dest.checked_add(got * EVENT).filter(|p| probe::writable(*p, piece * EVENT)) else {
+            let good = |place: &usize| ours || probe::writable(*place, piece * EVENT);
+            let Some(place) = dest.checked_add(got * EVENT).filter(good) else {
                 return Some(Err(Errno::EFAULT));
             };
             self.copy_out(head, piece, place);
@@ -245,7 +259,7 @@ fn piece(head: u32, tail: u32, nr: u32) -> usize {
     (until.min(page_end) - head) as usize
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(loom, miri))))]
 mod tests {
     use super::*;
     use crate::os::mem;
@@ -279,10 +293,11 @@ mod tests {
         for round in 0..5u64 {
             for i in 0..100 {
                 let held = ring.producer.acquire().unwrap();
-                ring.push(&held, &IoEvent { data: round * 100 + i, obj: 1, res: -5, res2: 0 });
+                let event = IoEvent { data: round * 100 + i, obj: 1, res: -5, res2: 0 };
+                ring.push(&held, [event].into_iter());
             }
             assert_eq!(ring.in_ring(), 100);
-            assert_eq!(ring.take(200, out.as_mut_ptr() as usize), Some(Ok(100)));
+            assert_eq!(ring.take(200, out.as_mut_ptr() as usize, false), Some(Ok(100)));
             assert!(out[..100].iter().enumerate().all(|(i, e)| e.data == round * 100 + i as u64 && e.res == -5));
         }
         assert!(ring.is_mapped_at(ring.user()) && !ring.is_mapped_at(out.as_ptr() as usize & !4095));

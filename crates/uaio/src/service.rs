@@ -65,6 +65,7 @@ pub(crate) struct Service {
     writes: AtomicU32,
     pub(crate) room: Room,
     sender: Sender,
+    door: threads::Door,
     failed_at_ns: AtomicU64,
     /// The address of a context for [`Service::posted`], or 0.
     board: AtomicUsize,
@@ -324,9 +325,10 @@ impl Service {
             }
             None => {
                 self.kind.store(EngineId::Threads as u32, Ordering::Relaxed);
-                let pool = threads::open(inbox)?;
+                let pool = threads::open(inbox, &self.door)?;
                 self.set_state(UP);
                 threads::run(pool);
+                self.door.close();
             }
         }
         Ok(())
@@ -343,6 +345,9 @@ impl Engine for &'static Service {
 
     fn submit(&self, batch: &mut Batch) {
         self.count_in(batch.slots());
+        if self.door.submit(batch) {
+            return batch.clear();
+        }
         if self.hand_over(batch).is_err() {
             self.count_out(batch.slots());
             return Inline.submit(batch);

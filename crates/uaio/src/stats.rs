@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 /// First 8 bytes of a [`Stats`]: "uaiostat", little endian.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"uaiostat");
 /// Layout number; a reader refuses another one.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Engines counted, by [`EngineId`].
 pub const ENGINES: usize = 6;
 /// Opcodes counted, by their `IOCB_CMD_` number.
@@ -117,6 +117,8 @@ pub struct Stats {
     pub events: AtomicU64,
     /// Events taken out of rings, by call or by the program itself.
     pub reaped: AtomicU64,
+    /// Events that calls took from real kernel contexts.
+    pub kernel_events: AtomicU64,
     /// Errors that the six calls returned, by errno.
     pub call_errors: [AtomicU64; ERRNOS],
     /// Errors carried by events, by errno.
@@ -140,9 +142,14 @@ impl Stats {
     pub fn event(&self, res: i64) {
         self.events.fetch_add(1, Relaxed);
         if res < 0 {
-            let errno = res.unsigned_abs() as usize;
-            self.event_errors[errno.min(ERRNOS - 1)].fetch_add(1, Relaxed);
+            self.event_error(res);
         }
+    }
+
+    /// Counts the error `res` of an event.
+    pub(crate) fn event_error(&self, res: i64) {
+        let errno = res.unsigned_abs() as usize;
+        self.event_errors[errno.min(ERRNOS - 1)].fetch_add(1, Relaxed);
     }
 }
 

@@ -1,22 +1,30 @@
 //! io_submit: each iocb checked in the kernel's order, then executed at once or given to an engine.
 
-use crate::abi::{IOCB_FLAG_RESFD, Iocb};
-use crate::abi::{RWF_APPEND, RWF_ATOMIC, RWF_DONTCACHE, RWF_DSYNC, RWF_NOAPPEND, RWF_NOWAIT, RWF_SYNC};
-use crate::config::{Choice, Writes};
-use crate::context::Context;
+mod ended;
+mod guess;
+mod perform;
+
+use crate::abi::{IOCB_CMD_PREAD, IOCB_FLAG_RESFD, IoEvent, Iocb, RWF_NOWAIT};
+use crate::context::{Context, Ended};
 use crate::counters;
 use crate::engine::scripted::Scripted;
 use crate::engine::{Batch, Engine, inline};
 use crate::errno::{Errno, Result};
-use crate::facts::{self, Facts, Kind};
+use crate::facts::{self, Facts};
+use crate::hints::{self, Was};
 use crate::os::probe::Pages;
 use crate::process::Process;
-use crate::request::{Op, Request, check_shape};
+use crate::request::{Request, check_shape};
 use crate::service::{Hold, Service};
 use crate::stats::EngineId;
+use ended::Row;
+use guess::Tried;
 
 /// Where an iocb has its key.
 const KEY: usize = core::mem::offset_of!(Iocb, key);
+
+/// Places that are taken at once.
+const MOST_PLACES: usize = 32;
 
 /// What must happen to a checked request.
 #[derive(Clone, Copy)]
@@ -35,12 +43,18 @@ pub(crate) struct Submission {
     script: Option<&'static Scripted>,
     context: &'static Context,
     batch: Batch,
+    /// What has ended; its events are due before anything that may wait, and at the end.
+    ended: Row,
+    /// Places in the context that are taken already.
+    reserved: u32,
     /// The library thread is needed until the batch is sent.
     hold: Option<Hold>,
     /// The last descriptor asked for its flags, and these.
     flags: Option<(i32, i32)>,
     /// What came of a read before it was known what its file is: an error, or less than was asked for.
     early: Option<Result<usize>>,
+    /// The request at hand is a read of a file whose last reads were not in the page cache.
+    cold: bool,
     /// The last descriptor looked at: batches mostly have one.
     facts: Option<Facts>,
     /// The last descriptor that was found to be an eventfd.
@@ -50,7 +64,7 @@ pub(crate) struct Submission {
 }
 
 impl Submission {
-    pub(crate) fn new(process: &'static Process, context: &'static Context) -> Submission {
+    pub(crate) fn new(process: &'static Process, context: &'static Context, pages: Pages) -> Submission {
         let service = process.service_of(context);
         Submission {
             process,
@@ -58,12 +72,15 @@ impl Submission {
             script: process.script_of(context),
             context,
             batch: Batch::new(),
+            ended: Row::new(),
+            reserved: 0,
             hold: None,
             flags: None,
             early: None,
+            cold: false,
             facts: None,
             eventfd: None,
-            pages: Pages::new(),
+            pages,
         }
     }
 
@@ -71,7 +88,7 @@ impl Submission {
     ///
     /// # Safety
     /// As io_submit: what the iocbs name must stay valid until their events.
-    pub(crate) unsafe fn run(mut self, nr: usize, iocbpp: usize) -> Result<usize> {
+    pub(crate) unsafe fn run(&mut self, nr: usize, iocbpp: usize) -> Result<usize> {
         let nr = match self.script {
             Some(script) => script.submit(self.context, nr)?,
             None => nr,
@@ -80,7 +97,7 @@ impl Submission {
         let mut refused = Errno::EINVAL;
         while accepted < nr {
             // SAFETY: the caller's promise.
-            match unsafe { self.one(iocbpp.wrapping_add(accepted * size_of::<usize>())) } {
+            match unsafe { self.one(iocbpp.wrapping_add(accepted * size_of::<usize>()), nr - accepted) } {
                 Ok(()) => accepted += 1,
                 Err(why) => {
                     refused = why;
@@ -89,51 +106,76 @@ impl Submission {
             }
         }
         self.send();
+        self.ended.deliver(self.context);
+        if self.reserved > 0 {
+            self.context.unreserve(self.reserved);
+        }
         if accepted > 0 || nr == 0 { Ok(accepted) } else { Err(refused) }
     }
 
     fn send(&mut self) {
         if !self.batch.is_empty() {
+            self.ended.deliver(self.context);
             (&self.service).submit(&mut self.batch);
         }
     }
 
+    /// One of the `left` requests that are still to come.
+    ///
     /// # Safety
     /// As `run`.
-    unsafe fn one(&mut self, pointer: usize) -> Result<()> {
+    unsafe fn one(&mut self, pointer: usize, left: usize) -> Result<()> {
+        // The array and the iocbs mostly are in memory that can be written, and often in the same page: one look.
+        self.pages.entry(pointer, size_of::<usize>());
         // SAFETY: any bytes are an address, and `copy_in` reads only what it found readable.
         let address: usize = unsafe { self.copy_in(pointer) }?;
-        // An iocb whose key can be written can mostly be read: one look for both. If not, the next one tells.
-        self.pages.writable(address.wrapping_add(KEY), 4);
+        // An iocb whose key can be written can mostly be read, too. If not, the next look tells.
+        self.pages.writable(address.wrapping_add(KEY), 8);
         // SAFETY: as above.
         let iocb: Iocb = unsafe { self.copy_in(address) }?;
         check_shape(&iocb)?;
-        self.context.reserve()?;
+        if self.reserved == 0 {
+            self.reserved = self.context.reserve(left.min(MOST_PLACES) as u32)?;
+        }
         // SAFETY: the caller's promise.
-        unsafe { self.start(&iocb, address) }.inspect_err(|_| self.context.unreserve())
+        unsafe { self.start(&iocb, address) }?;
+        self.reserved -= 1;
+        Ok(())
     }
 
     /// # Safety
-    /// As `run`. The request is counted in.
+    /// As `run`. There is a place for the request.
     unsafe fn start(&mut self, iocb: &Iocb, address: usize) -> Result<()> {
-        let flags = self.flags(iocb.fildes as i32)?;
-        if iocb.flags & IOCB_FLAG_RESFD != 0 {
-            self.check_resfd(iocb.resfd as i32)?;
-        }
-        self.clear_key(address)?;
+        let fd = iocb.fildes as i32;
         self.early = None;
-        if self.may_be_early(iocb, flags) {
-            let mut request = Request::plain_read(iocb, address);
-            request.started_ns = counters::clock_ns();
-            let done = inline::attempt(&request, request.fd, RWF_NOWAIT);
+        if let Some(guess) = self.guess(iocb) {
+            // The descriptor is the first thing that the kernel looks at.
+            self.look_at_rest(iocb, address).map_err(|why| self.flags(fd).err().unwrap_or(why))?;
+            let started_ns = counters::clock_ns();
+            match self.attempt(guess, iocb) {
+                Tried::Ended(res) => {
+                    self.clear_key(address)?;
+                    self.end(iocb, address, res, started_ns);
+                    return Ok(());
+                }
+                Tried::Early(done) => self.early = Some(done),
+                Tried::Refused => {}
+            }
+        }
+        let flags = self.flags(fd)?;
+        self.check_rest(iocb, address)?;
+        if self.early.is_none() && self.may_be_early(iocb, flags) {
+            let request = Request::plain_read(iocb, address);
+            let started_ns = counters::clock_ns();
+            let done = inline::attempt(&request, fd, RWF_NOWAIT);
             if done == Ok(request.want as usize) {
-                let whole = Fate::Ended(i64::from(request.want));
-                self.accept(request, whole);
+                hints::note(fd, Was::Buffered);
+                self.end(iocb, address, i64::from(request.want), started_ns);
                 return Ok(());
             }
             self.early = Some(done);
         }
-        let facts = self.facts(iocb.fildes as i32, flags)?;
+        let facts = self.facts(fd, flags)?;
         let mut request = Request::check(iocb, address, &facts)?;
         request.started_ns = counters::clock_ns();
         let decided = match self.script {
@@ -149,6 +191,31 @@ impl Submission {
                 request.release();
                 Err(why)
             }
+        }
+    }
+
+    /// What the kernel looks at between the descriptor and the opcode: the eventfd and the key.
+    fn check_rest(&mut self, iocb: &Iocb, address: usize) -> Result<()> {
+        self.look_at_rest(iocb, address)?;
+        self.clear_key(address)
+    }
+
+    /// The same, with the key left as it is.
+    fn look_at_rest(&mut self, iocb: &Iocb, address: usize) -> Result<()> {
+        if iocb.flags & IOCB_FLAG_RESFD != 0 {
+            self.check_resfd(iocb.resfd as i32)?;
+        }
+        if self.pages.writable(address + KEY, 4) { Ok(()) } else { Err(Errno::EFAULT) }
+    }
+
+    /// A request has ended on this thread.
+    fn end(&mut self, iocb: &Iocb, address: usize, res: i64, started_ns: u64) {
+        let event = IoEvent { data: iocb.data, obj: address as u64, res, res2: 0 };
+        let resfd = if iocb.flags & IOCB_FLAG_RESFD != 0 { iocb.resfd as i32 } else { -1 };
+        self.ended.add(self.context, Ended { event, resfd }, EngineId::Inline, iocb.opcode, started_ns);
+        if resfd >= 0 {
+            // At once: another thread may give its number to another file.
+            self.ended.deliver(self.context);
         }
     }
 
@@ -222,7 +289,12 @@ impl Submission {
     /// all that was asked for is the kernel's answer. A file without positions or without iterator refuses it.
     fn may_be_early(&self, iocb: &Iocb, flags: i32) -> bool {
         let known = self.facts.is_some_and(|f| f.fd == iocb.fildes as i32);
-        !known && flags & libc::O_DIRECT == 0 && self.script.is_none() && Request::is_plain_read(iocb)
+        !known
+            && !self.cold
+            && flags & libc::O_DIRECT == 0
+            && self.script.is_none()
+            && iocb.opcode == IOCB_CMD_PREAD
+            && Request::is_plain(iocb)
     }
 
     fn check_resfd(&mut self, fd: i32) -> Result<()> {
@@ -235,12 +307,20 @@ impl Submission {
 
     /// Nothing can be refused any more.
     fn accept(&mut self, mut request: Request, fate: Fate) {
-        counters::count_request(self.engine(fate), request.opcode);
+        let engine = self.engine(fate);
         match fate {
             Fate::Ended(res) => {
-                self.context.finish_inline(&mut request, res);
+                request.release();
+                let event = IoEvent { data: request.data, obj: request.obj, res, res2: 0 };
+                let ended = Ended { event, resfd: request.resfd };
+                let at_once = ended.resfd >= 0;
+                self.ended.add(self.context, ended, engine, request.opcode, request.started_ns);
+                if at_once {
+                    self.ended.deliver(self.context);
+                }
             }
             Fate::Waits => {
+                counters::count_request(engine, request.opcode);
                 if self.batch.is_full() {
                     self.send();
                 }
@@ -252,166 +332,5 @@ impl Submission {
                 }
             }
         }
-    }
-
-    /// Executes what would not wait, or what must survive the process; the rest waits for an engine. An
-    /// error refuses the request.
-    fn decide(&mut self, request: &mut Request, facts: &Facts) -> Result<Fate> {
-        match request.op {
-            Op::Fsync | Op::Fdatasync => Ok(self.wait_or_run(request)),
-            Op::Poll => self.poll(request, facts),
-            _ if request.rw_flags & (RWF_ATOMIC | RWF_DONTCACHE) != 0 => run_flagged(request),
-            Op::Read | Op::Write if request.stream => self.stream(request, facts),
-            Op::Read => self.read(request, facts),
-            Op::Write => self.write(request, facts),
-        }
-    }
-
-    /// A library thread takes it; where there is none, this thread executes it.
-    fn wait_or_run(&mut self, request: &mut Request) -> Fate {
-        if self.have_engine() {
-            return Fate::Waits;
-        }
-        Fate::Ended(run(request))
-    }
-
-    fn have_engine(&mut self) -> bool {
-        let by_default =
-            self.process.config.choice == Choice::Forced(EngineId::Inline) && !self.context.has_wish();
-        if by_default || self.context.wants(EngineId::Inline) {
-            return false;
-        }
-        if self.hold.is_none() {
-            self.hold = self.service.hold();
-        }
-        self.hold.is_some()
-    }
-
-    fn poll(&mut self, request: &Request, facts: &Facts) -> Result<Fate> {
-        match inline::attempt(request, request.fd, 0) {
-            Ok(ready) => Ok(Fate::Ended(ready as i64)),
-            Err(Errno::EAGAIN) if !facts.has_one_queue() => Err(Errno::EINVAL),
-            Err(Errno::EAGAIN) => {
-                // Nobody can poll inside io_submit: without a thread, or room for its files, there is no room for the request.
-                if self.hold.is_none() {
-                    self.hold = self.service.hold();
-                }
-                let possible = self.hold.is_some() && self.keep_room();
-                possible.then_some(Fate::Waits).ok_or(Errno::EAGAIN)
-            }
-            Err(why) => Err(why),
-        }
-    }
-
-    /// Makes sure that one more request finds room for its file and its eventfd.
-    fn keep_room(&mut self) -> bool {
-        let service = &self.process.service;
-        if self.batch.is_empty() && !service.is_reachable() {
-            return false;
-        }
-        if service.room.is_roomy() {
-            return true;
-        }
-        self.send();
-        let kept = service.room.reserve_patiently(2);
-        self.batch.room = if kept { 2 } else { 0 };
-        kept
-    }
-
-    fn stream(&mut self, request: &mut Request, facts: &Facts) -> Result<Fate> {
-        if request.offset == 0 || !facts.is_socket() {
-            request.offset = if facts.has_positions() { request.offset } else { -1 };
-        }
-        if request.rw_flags & RWF_NOWAIT != 0 {
-            return run_flagged(request);
-        }
-        match self.early.take() {
-            Some(Ok(n)) if facts.never_waits() => request.advance(n),
-            // Not done at all: it would wait, or goes another way.
-            None | Some(Err(Errno::EAGAIN | Errno::EOPNOTSUPP | Errno::ESPIPE | Errno::EINTR)) => {}
-            // An eventfd, for one, is at 0 after a read into a bad buffer.
-            Some(done) => return Ok(Fate::Ended(request.result(done))),
-        }
-        if facts.non_blocking() || facts.never_waits() {
-            return Ok(Fate::Ended(run_once(request)));
-        }
-        match inline::attempt_now(request, request.fd) {
-            Err(Errno::EAGAIN) => Ok(self.wait_or_run(request)),
-            Ok(n) if request.op == Op::Write && n > 0 && n < request.left() as usize => {
-                request.advance(n);
-                Ok(self.wait_or_run(request))
-            }
-            done => Ok(Fate::Ended(request.result(done))),
-        }
-    }
-
-    fn read(&mut self, request: &mut Request, facts: &Facts) -> Result<Fate> {
-        if facts.direct() {
-            let waits = facts.nowait();
-            return Ok(if waits { self.wait_or_run(request) } else { Fate::Ended(run(request)) });
-        }
-        if request.rw_flags & RWF_NOWAIT != 0 {
-            return Ok(Fate::Ended(run_once(request)));
-        }
-        let early = self.early.take();
-        match early.unwrap_or_else(|| inline::attempt(request, request.fd, RWF_NOWAIT)) {
-            Err(Errno::EAGAIN) => {
-                request.cold = true;
-                Ok(self.wait_or_run(request))
-            }
-            Err(Errno::EOPNOTSUPP) => Ok(Fate::Ended(run(request))),
-            Ok(n) if n > 0 && n < request.left() as usize && !ends_at(request, facts, n) => {
-                request.advance(n);
-                request.cold = true;
-                Ok(self.wait_or_run(request))
-            }
-            done => Ok(Fate::Ended(request.result(done))),
-        }
-    }
-
-    fn write(&mut self, request: &mut Request, facts: &Facts) -> Result<Fate> {
-        if !facts.direct() {
-            // What came before goes first: the reads among it must not see this write.
-            self.send();
-            self.context.wait_for_cold_reads();
-            return Ok(Fate::Ended(run(request)));
-        }
-        let own_rules = self.process.config.writes == Writes::Inline;
-        let inline = own_rules || must_be_inline(request, facts) || !facts.nowait();
-        if !inline {
-            return Ok(self.wait_or_run(request));
-        }
-        self.send();
-        Ok(Fate::Ended(run(request)))
-    }
-}
-
-/// O_DIRECT writes that the kernel performs inside io_submit too: they change more than data.
-fn must_be_inline(request: &Request, facts: &Facts) -> bool {
-    let synchronous = facts.dsync() || request.rw_flags & (RWF_DSYNC | RWF_SYNC) != 0;
-    let append = (facts.append() && request.rw_flags & RWF_NOAPPEND == 0) || request.rw_flags & RWF_APPEND != 0;
-    let end = request.offset + i64::from(request.left());
-    synchronous || append || (facts.kind == Kind::Regular && end > facts.size)
-}
-
-/// Whether a read of `n` bytes stopped at the end of the file.
-fn ends_at(request: &Request, facts: &Facts, n: usize) -> bool {
-    facts.kind == Kind::Regular && request.offset + n as i64 >= facts.size
-}
-
-fn run(request: &mut Request) -> i64 {
-    let fd = request.fd;
-    inline::run_to_end(request, fd)
-}
-
-fn run_once(request: &Request) -> i64 {
-    request.result(inline::attempt(request, request.fd, 0))
-}
-
-/// For flags of which only the attempt can tell whether the file takes them.
-fn run_flagged(request: &Request) -> Result<Fate> {
-    match inline::attempt(request, request.fd, 0) {
-        Err(Errno::EOPNOTSUPP) => Err(Errno::EOPNOTSUPP),
-        done => Ok(Fate::Ended(request.result(done))),
     }
 }

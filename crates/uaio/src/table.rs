@@ -2,11 +2,11 @@
 //! known.
 
 use crate::config::Config;
-use crate::context::{Call, Context};
+use crate::context::{Call, Context, Inside};
 use crate::counters;
 use crate::errno::{Errno, Result};
 use crate::os::lock::QuietLock;
-use crate::os::mem;
+use crate::os::{kernel_aio, mem};
 use crate::ring::{self, capacity, ring_nr};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -23,6 +23,15 @@ const MOST_EVENTS: u32 = 0x1000_0000 / 32;
 const EMPTY: usize = 0;
 /// Address of no context: look further.
 const GONE: usize = 1;
+
+/// Whether every thread that is still to be woken at io_destroy has been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awake {
+    /// Yes, and no thread is inside a call any more.
+    Yes,
+    /// There may be some in the kernel's io_getevents, and others inside a call.
+    Perhaps,
+}
 
 /// One place of the table.
 #[derive(Debug, Default)]
@@ -54,6 +63,8 @@ pub(crate) struct Table {
     lowest: AtomicU32,
     /// Bytes of memory that dead contexts keep. Guarded by `lock`.
     kept: AtomicUsize,
+    /// Dead contexts with threads in io_getevents. Guarded by `lock`.
+    orphans: AtomicU32,
     cpus: AtomicU32,
     max_nr: AtomicU64,
     /// Sum of nr_events over the contexts: aio-nr.
@@ -108,10 +119,20 @@ impl Table {
         if doubled == 0 || over { Err(Errno::EAGAIN) } else { Ok(()) }
     }
 
-    /// Makes a context for `nr_events` requests; returns its address. EINVAL, EAGAIN, ENOMEM as spec 1.
-    pub(crate) fn set_up(&self, nr_events: u32) -> Result<usize> {
+    /// Makes a context for `nr_events` requests, with the caller inside; its address. EINVAL, EAGAIN, ENOMEM as spec 1, and
+    /// what `furnish` says, which sees the context first.
+    ///
+    /// First and inside: threads with an address of old may submit to it, and destroy it, as soon as it can be found.
+    pub(crate) fn set_up(
+        &self,
+        nr_events: u32,
+        furnish: impl FnOnce(&'static Context) -> Result<()>,
+    ) -> Result<(usize, Call)> {
         let _quiet = self.lock.acquire();
         self.check_quota(nr_events)?;
+        if self.orphans.load(Ordering::Relaxed) > 0 {
+            self.take_orphans();
+        }
         let id = self.free_id()?;
         let context = self.context(id);
         let cpus = self.cpus.load(Ordering::Relaxed);
@@ -124,13 +145,23 @@ impl Table {
             context.slots.attach(capacity)?;
             context.ring.attach(nr)?;
         }
-        let address = context.ring.open(id)?;
+        let address = context.ring.open(id).inspect_err(|_| {
+            // Not counted as kept any more.
+            context.ring.detach();
+            context.slots.detach();
+        })?;
         context.prepare(id, nr_events, capacity);
+        if let Err(why) = furnish(context) {
+            context.ring.close();
+            self.keep_or_free(context);
+            return Err(why);
+        }
         self.mark(id, true);
         self.nr.fetch_add(u64::from(nr_events), Ordering::Relaxed);
         context.revive();
+        let call = context.enter(Inside::Call).ok_or(Errno::EINVAL)?;
         self.insert(address, context);
-        Ok(address)
+        Ok((address, call))
     }
 
     fn forget_memory(&self, context: &Context) {
@@ -222,12 +253,26 @@ impl Table {
         None
     }
 
+    /// What the table has for `address`, dead or alive. The caller is not inside of it.
+    pub(crate) fn peek(&self, address: usize) -> Option<&'static Context> {
+        self.search(address).map(|(_, context)| context)
+    }
+
     /// Gets into the context at `address`. EINVAL: there is none, or its ring was moved away or has another id
     /// written into it.
     pub(crate) fn find(&self, address: usize) -> Result<Call> {
+        self.find_for(Inside::Call, address)
+    }
+
+    /// As `find`, for io_getevents.
+    pub(crate) fn find_to_reap(&self, address: usize) -> Result<Call> {
+        self.find_for(Inside::Getevents, address)
+    }
+
+    fn find_for(&self, inside: Inside, address: usize) -> Result<Call> {
         let call = match self.search(address) {
-            Some((_, context)) => context.enter(),
-            None => self.enter_moved(address),
+            Some((_, context)) => context.enter(inside),
+            None => self.enter_moved(inside, address),
         };
         let call = call.ok_or(Errno::EINVAL)?;
         let context = call.0;
@@ -236,56 +281,68 @@ impl Table {
         if same { Ok(call) } else { Err(Errno::EINVAL) }
     }
 
-    /// As [`Table::find`], and the ring is readable where the program has it.
-    pub(crate) fn enter(&self, address: usize) -> Result<Call> {
-        let call = self.find(address)?;
-        if ring::is_readable(address) { Ok(call) } else { Err(Errno::EINVAL) }
+    /// Whether the program can read the ring of the context in `call` where it should be. EINVAL.
+    pub(crate) fn look_at_ring(&self, call: &Call) -> Result<()> {
+        if ring::is_readable(call.0.ring.user()) { Ok(()) } else { Err(Errno::EINVAL) }
+    }
+
+    /// Does `act`, which unmaps a ring, while nobody looks at what lies at an address.
+    pub(crate) fn alone<T>(&self, act: impl FnOnce() -> T) -> T {
+        let _quiet = self.lock.acquire();
+        act()
     }
 
     /// The program may have moved a ring with mremap: then its new address is its name.
     #[cold]
-    fn enter_moved(&self, address: usize) -> Option<Call> {
-        let id = ring::id_at(address)?;
+    fn enter_moved(&self, inside: Inside, address: usize) -> Option<Call> {
         let _quiet = self.lock.acquire();
-        if id as usize >= CONTEXTS {
-            return None;
-        }
-        let call = self.context(id).enter()?;
-        let ring = &call.0.ring;
-        if !ring.is_mapped_at(address) {
-            return None;
-        }
-        self.remove(ring.user(), call.0);
-        ring.set_user(address);
-        self.insert(address, call.0);
+        let id = ring::id_at(address)?;
+        let ours = (id as usize) < CONTEXTS && self.context(id).ring_is_at(address);
+        let context = if ours { self.context(id) } else { self.moved_kernels(id, address)? };
+        let call = context.enter(inside)?;
+        self.remove(context.ring.user(), context);
+        context.ring.set_user(address);
+        self.insert(address, context);
         Some(call)
+    }
+
+    /// The context over kernel context `kernel_id`, whose ring the program has moved to `address`. The caller holds the lock.
+    fn moved_kernels(&self, kernel_id: u32, address: usize) -> Option<&'static Context> {
+        let is_it = |context: &&Context| {
+            !context.is_dead() && context.lane.is_kernels() && context.lane.kernel_id() == kernel_id
+        };
+        self.used_contexts().find(is_it).filter(|_| kernel_aio::is_context(address))
     }
 
     /// io_destroy from the caller inside `call` on. `end_requests` returns when no engine has any; it is
     /// not called when none had.
     ///
     /// EINVAL: another thread was faster, or the ring is not where it should be.
-    pub(crate) fn destroy(&self, call: Call, end_requests: impl FnOnce(&'static Context)) -> Result<()> {
+    pub(crate) fn destroy(&self, call: Call, end_requests: impl FnOnce(&'static Context, Awake)) -> Result<()> {
         let context = call.0;
-        if self.bury(&call)? {
-            return Ok(());
+        let Some(call) = self.bury(call)? else { return Ok(()) };
+        // A thread may be waiting inside io_submit of a kernel context: who sleeps in io_getevents is not to wait for that.
+        let awake = if context.lane.has_sleepers() { Awake::Perhaps } else { Awake::Yes };
+        if awake == Awake::Yes {
+            context.wait_until_unused();
+        }
+        if context.busy() || context.lane.is_kernels() {
+            end_requests(context, awake);
         }
         context.wait_until_unused();
-        if context.busy() {
-            end_requests(context);
-        }
         drop(call);
         self.recycle(context);
         Ok(())
     }
 
-    /// First part of io_destroy: no later call finds the context, and its share of the quota is free. True: nothing is left of it that anybody could wait for.
+    /// First part of io_destroy: no later call finds the context, and its share of the quota is free. None: nothing is left of
+    /// it that anybody could wait for.
     ///
     /// EINVAL: another thread was faster, or the ring is not where it should be.
-    fn bury(&self, call: &Call) -> Result<bool> {
+    fn bury(&self, call: Call) -> Result<Option<Call>> {
         let quiet = self.lock.acquire();
         let ring = &call.0.ring;
-        if !ring.is_mapped_at(ring.user()) {
+        if !call.0.ring_is_there() {
             return Err(Errno::EINVAL);
         }
         call.0.die()?;
@@ -296,17 +353,44 @@ impl Table {
         drop(quiet);
         counters::count_reaped(call.0.reaped_so_far());
         call.0.wake_everybody();
-        let idle = call.0.is_unused_but_by_caller() && !call.0.busy();
-        if idle {
-            self.recycle(call.0);
+        let context = call.0;
+        if !context.is_unused_but_by_caller() || context.busy() || context.lane.is_kernels() {
+            return Ok(Some(call));
         }
-        Ok(idle)
+        // First: a signal handler may come when its memory is another context's already, and wait for this call to end.
+        drop(call);
+        self.recycle(context);
+        Ok(None)
     }
 
-    /// Last part, when there was something to wait for: nothing refers to the context any more.
+    /// Last part, when there was something to wait for: nothing refers to the context any more, but perhaps threads in
+    /// io_getevents. A signal handler that calls io_destroy may have interrupted one, so they are not waited for: the next
+    /// io_setup finds what they leave.
     fn recycle(&self, context: &'static Context) {
         let _quiet = self.lock.acquire();
-        self.keep_or_free(context);
+        if context.is_being_reaped() {
+            context.orphan();
+            self.orphans.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.keep_or_free(context);
+        }
+    }
+
+    /// Memory of contexts that threads in io_getevents have left since. The caller holds the lock.
+    #[cold]
+    fn take_orphans(&self) {
+        let left = |context: &&Context| context.is_orphan() && !context.is_being_reaped();
+        self.used_contexts().filter(left).for_each(|context| {
+            context.adopt_orphan();
+            self.orphans.fetch_sub(1, Ordering::Relaxed);
+            self.keep_or_free(context);
+        });
+    }
+
+    /// The contexts of words with used ones.
+    fn used_contexts(&self) -> impl Iterator<Item = &'static Context> {
+        let words = (0..CONTEXTS.div_ceil(64)).filter(|index| self.used_word(*index).load(Ordering::Relaxed) != 0);
+        words.flat_map(|index| index * 64..CONTEXTS.min(index * 64 + 64)).map(|id| self.context(id as u32))
     }
 
     /// Frees everything. Nobody uses the table any more.

@@ -1,10 +1,12 @@
 //! io_getevents: taking events, and sleeping until there are enough (spec 3).
 
 use crate::context::{Call, Context};
+use crate::engine::kernel;
 use crate::errno::{Errno, Result};
 use crate::os::lock::SignalsHeld;
 use crate::os::time::Deadline;
 use crate::os::{file, futex};
+use crate::ring;
 use crate::service::Service;
 use crate::timers;
 
@@ -17,6 +19,8 @@ pub(crate) struct Wanted {
     pub(crate) most: usize,
     /// Where they go.
     pub(crate) events: usize,
+    /// That is memory of this library's own, which can be written.
+    pub(crate) ours: bool,
     /// `None`: one look.
     pub(crate) deadline: Option<Deadline>,
     /// io_pgetevents' signal mask.
@@ -41,12 +45,18 @@ pub(crate) fn collect(call: Call, wanted: &Wanted) -> Result<usize> {
     let mut got = 0;
     // Woken, but perhaps for a sleeper that needs fewer: what is there is taken only if it is enough.
     let mut woken = false;
+    // Whether the program still has the ring.
+    let mut looked = false;
     // A sleep with a mask is many: a signal that comes between two of them must end the next.
     let mut held = None;
     loop {
         // What was collected before the context went away counts.
         if call.is_none() {
             return if got > 0 { Ok(got) } else { Err(Errno::EINVAL) };
+        }
+        if let Some(call) = call.take_if(|_| context.lane.is_kernels()) {
+            let place = (wanted.least, wanted.most, wanted.events);
+            return kernel::go_on_collecting(call, place, wanted.deadline, wanted.mask);
         }
         if !woken || context.ring.in_ring() >= wanted.need(got) {
             match take(context, wanted, got) {
@@ -55,6 +65,14 @@ pub(crate) fn collect(call: Call, wanted: &Wanted) -> Result<usize> {
                 Err(e) => return Err(e),
             }
             woken = false;
+        }
+        // Decision A6: who is answered at once is not asked whether the ring is still there.
+        let idle = got == 0 || (got < wanted.least && wanted.deadline.is_some());
+        if !looked && idle {
+            looked = true;
+            if !ring::is_readable(context.ring.user()) {
+                return if got > 0 { Ok(got) } else { Err(Errno::EINVAL) };
+            }
         }
         let Some(deadline) = wanted.deadline.filter(|_| got < wanted.least) else { break };
         let enough = if woken { wanted.need(got) } else { 1 };
@@ -73,9 +91,13 @@ pub(crate) fn collect(call: Call, wanted: &Wanted) -> Result<usize> {
 fn take(context: &Context, wanted: &Wanted, got: usize) -> Result<usize> {
     let place = wanted.events.wrapping_add(got * size_of::<crate::abi::IoEvent>());
     // None: this is a signal handler inside its own thread's io_getevents.
-    let taken = context.ring.take(wanted.most - got, place).unwrap_or(Err(Errno::EINTR))?;
+    let taken = context.ring.take(wanted.most - got, place, wanted.ours).unwrap_or(Err(Errno::EINTR))?;
     if taken > 0 {
         context.wait_until_told();
+        // An engine ends what it gets of a dead context, also while this thread is still inside: that is no result (decision A17).
+        if context.is_dead() {
+            return Err(Errno::EINVAL);
+        }
     }
     Ok(taken)
 }

@@ -6,7 +6,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use uaio::{AlignedBuf, BufferPool, Cancel, Completion, Context, Engine, Errno, Operation, Readiness, RwFlags};
+use uaio::{
+    AlignedBuf, BufferPool, Cancel, Completion, Context, Engine, Errno, Operation, Priority, Readiness, RwFlags,
+};
 
 const ENGINES: [Engine; 3] = [Engine::Inline, Engine::Uring, Engine::Threads];
 
@@ -360,4 +362,97 @@ fn a_panic_in_a_batch_gives_the_places_back() {
     let good = |i: u64| Operation::write(&file, Rude(vec![1u8; 8], false), i * 8);
     let tickets = context.submit_all((0..4).map(good)).all().unwrap();
     assert!(tickets.into_iter().all(|ticket| ticket.wait().result == Ok(8)));
+}
+
+/// More buffers than bits of a word, threads that take and give back, and a pool that goes first.
+#[test]
+fn a_pool_lives_as_long_as_its_buffers() {
+    let pool = BufferPool::new(130, 100, 64);
+    let all: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
+    let mut starts: Vec<usize> = all.iter().map(|buf| buf.as_ptr() as usize).collect();
+    starts.sort_unstable();
+    assert!(starts.windows(2).all(|two| two[1] - two[0] == 128) && starts.len() == 130);
+    drop(all);
+    std::thread::scope(|threads| {
+        for own in 0..4u8 {
+            let pool = pool.clone();
+            threads.spawn(move || {
+                for _ in 0..2000 {
+                    let mut buf = pool.take().unwrap();
+                    buf.fill(own);
+                    assert!(buf.iter().all(|byte| *byte == own));
+                }
+            });
+        }
+    });
+    let mut last = [pool.take().unwrap(), pool.clone().take().unwrap()];
+    assert!(format!("{pool:?}").starts_with("BufferPool(130 x 100 bytes, "));
+    drop(pool);
+    last[1].fill(9);
+    assert_eq!((last[1].len(), last[0].capacity()), (100, 100));
+}
+
+/// More than one io_submit takes, from iterators that know how many there are, and from those that do not.
+#[test]
+fn a_batch_may_be_of_any_length() {
+    let (file, context) = (scratch(), Context::new(100).unwrap());
+    let write = |i: u64| Operation::write(&file, vec![i as u8; 4], i * 4);
+    let mut done = context.completions();
+    let mut left = 0..70;
+    let unknown = std::iter::from_fn(|| left.next().map(write));
+    assert_eq!(done.submit_all(unknown).all().unwrap().len(), 70);
+    assert_eq!(done.submit_all((0..90).filter(|i| i % 3 == 0).map(write)).all().unwrap().len(), 30);
+    // Full, and nothing to be refused.
+    assert!(done.submit_all(std::iter::from_fn(|| None::<Operation<'_, Vec<u8>>>)).errno.is_none());
+    let over = done.submit_all((0..40).map(write));
+    assert_eq!((over.accepted.len(), over.rest.len(), over.errno), (0, 40, Some(Errno::EAGAIN)));
+    assert!(done.by_ref().take(50).all(|one| one.result == Ok(4)));
+    // Several are taken out of the context at once.
+    let over = done.submit_all((0..99).map(write));
+    let (accepted, errno) = (over.accepted.len(), over.errno);
+    assert!(accepted >= 50 && accepted + over.rest.len() == 99 && errno == Some(Errno::EAGAIN));
+    let left = over.rest.into_iter().map(Operation::into_buffer);
+    assert!(left.eq((accepted as u64..99).map(|i| vec![i as u8; 4])));
+    drop(done);
+    assert_eq!(context.submit_all((0..100).map(write)).all().unwrap().len(), 100);
+}
+
+/// A thread that looks all the time keeps nobody from leaving.
+#[test]
+fn looking_holds_up_nobody() {
+    let (file, context) = (scratch(), Context::new(8).unwrap());
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let begun = Instant::now();
+    std::thread::scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) && begun.elapsed() < Duration::from_secs(20)
+                {
+                    context.dispatch();
+                }
+            });
+        }
+        for _ in 0..20_000 {
+            let ticket = context.submit(Operation::write(&file, vec![1u8; 8], 0)).unwrap();
+            assert_eq!(ticket.wait().result, Ok(8));
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_priority_that_there_is_none_of_is_refused() {
+    let (file, context) = (scratch(), Context::new(1).unwrap());
+    for (priority, errno) in [
+        (Priority::BestEffort(7), None),
+        (Priority::Idle, None),
+        (Priority::BestEffort(8), Some(Errno::EINVAL)),
+        (Priority::RealTime(200), Some(Errno::EINVAL)),
+    ] {
+        let read = Operation::read(&file, vec![0u8; 4], 0).priority(priority);
+        assert_eq!(context.submit(read).err().map(|refused| refused.errno), errno, "{priority:?}");
+    }
+    // Who reads nothing has none.
+    assert!(context.submit(Operation::fsync(&file).priority(Priority::Idle)).is_ok());
 }

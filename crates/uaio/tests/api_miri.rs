@@ -108,3 +108,19 @@ fn forgetting_is_sound() {
     assert_eq!(context.submit(Operation::fsync(&file)).unwrap().wait().result, Ok(0));
     forget(context);
 }
+
+/// What is told about a pool touches no buffer that somebody has; and buffers may go last.
+#[test]
+fn a_pool_and_its_buffers() {
+    let pool = BufferPool::new(2, 8, 8);
+    let mut buf = pool.take().unwrap();
+    let bytes = &mut buf[..];
+    assert!(format!("{pool:?}").contains("2 x 8"));
+    bytes[0] = 1;
+    let clone = pool.clone();
+    drop(pool);
+    let other = std::thread::spawn(move || clone.take().unwrap()).join().unwrap();
+    buf[7] = other[7];
+    drop(buf);
+    assert_eq!(other.len(), 8);
+}

@@ -87,7 +87,7 @@ fn the_limit_falls(limit: u64) {
     let (r, w) = pipe();
     let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
     // Reads of an empty pipe are performed inside io_submit where the engine has no thread to wait in.
-    let reads = if engine() == "inline" { 0 } else { 1024 };
+    let reads = if blocks_on_pipes() { 0 } else { 1024 };
     let mut bytes = [0u8; 1024];
     let read = |byte: &mut u8| Iocb {
         flags: IOCB_FLAG_RESFD,

@@ -5,6 +5,7 @@
 mod common;
 
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use common::*;
 use uaio::abi::*;
@@ -47,6 +48,78 @@ fn buffered_data_comes_back() {
 #[test]
 fn direct_data_comes_back() {
     on_every_engine("direct_data_comes_back", || write_then_read(true));
+}
+
+/// Pages of the file that are not on the device yet. None: the kernel does not tell (before Linux 6.5).
+fn unwritten_pages(fd: i32) -> Option<u64> {
+    const SYS_CACHESTAT: libc::c_long = 451;
+    // A length of 0 means to the end. The answer: cached, dirty, under writeback, evicted, recently evicted.
+    let (range, mut pages) = ([0u64; 2], [0u64; 5]);
+    let rc = unsafe { libc::syscall(SYS_CACHESTAT, fd, range.as_ptr(), pages.as_mut_ptr(), 0) };
+    (rc == 0).then(|| pages[1] + pages[2])
+}
+
+/// As much as a test can see of a power loss: what was synchronised has left the page cache when the event comes.
+#[test]
+fn synchronised_data_is_not_in_the_page_cache_alone() {
+    on_every_engine("synchronised_data_is_not_in_the_page_cache_alone", || {
+        let scratch = Scratch::new("dirty", false).unwrap();
+        let fd = scratch.file.as_raw_fd();
+        std::fs::write(scratch.path(), [1; 4096]).unwrap();
+        scratch.file.sync_all().unwrap();
+        if unwritten_pages(fd) != Some(0) {
+            return eprintln!(
+                "not applicable: the kernel does not count dirty pages, or the file system has only such"
+            );
+        }
+        let ctx = setup(64);
+        let mut out: Vec<Page> = (0..64).map(|_| Page([7; 4096])).collect();
+        for opcode in [IOCB_CMD_FSYNC, IOCB_CMD_FDSYNC] {
+            assert_eq!(submit(ctx, &mut pages(IOCB_CMD_PWRITE, fd, &mut out)), 64);
+            assert!(reap(ctx, 64).iter().all(|event| event.res == 4096));
+            assert_eq!(submit(ctx, &mut [Iocb { opcode, fildes: fd as u32, ..Iocb::default() }]), 1);
+            assert_eq!(reap(ctx, 1)[0].res, 0);
+            assert_eq!(unwritten_pages(fd), Some(0), "opcode {opcode}");
+        }
+        let mut synchronous = pages(IOCB_CMD_PWRITE, fd, &mut out);
+        synchronous.iter_mut().for_each(|iocb| iocb.rw_flags = RWF_DSYNC);
+        assert_eq!(submit(ctx, &mut synchronous), 64);
+        assert!(reap(ctx, 64).iter().all(|event| event.res == 4096));
+        assert_eq!(unwritten_pages(fd), Some(0), "RWF_DSYNC");
+        destroy(ctx);
+    });
+}
+
+/// After some misses reads are not tried any more: they are right all the same, cached or not, at the end of the file and behind it.
+#[test]
+fn reads_after_misses_are_right() {
+    on_every_engine("reads_after_misses_are_right", || {
+        const BLOCKS: usize = 64;
+        let scratch = Scratch::new("misses", false).unwrap();
+        let fd = scratch.file.as_raw_fd();
+        let content: Vec<u8> = (0..BLOCKS * 4096 + 100).map(|i| (i / 4096 + i) as u8).collect();
+        std::fs::write(scratch.path(), &content).unwrap();
+        scratch.file.sync_all().unwrap();
+        unsafe {
+            libc::posix_fadvise(fd, 0, 0, libc::POSIX_FADV_RANDOM);
+            libc::posix_fadvise(fd, 0, 0, libc::POSIX_FADV_DONTNEED);
+        }
+        let (ctx, mut page) = (setup(8), Page([0; 4096]));
+        // Twice: the first time from the disk, then from the page cache, more often than a hint lasts.
+        for i in (0..5 * BLOCKS).map(|i| i * 7 % BLOCKS).chain([BLOCKS, BLOCKS + 1, 0]) {
+            page.0.fill(0xee);
+            let at = i * 4096;
+            assert_eq!(
+                submit(ctx, &mut [rw(IOCB_CMD_PREAD, fd, page.0.as_mut_ptr(), 4096, at as i64, i as u64)]),
+                1
+            );
+            let event = reap(ctx, 1)[0];
+            let expected = &content[at.min(content.len())..(at + 4096).min(content.len())];
+            assert_eq!((event.data, event.res), (i as u64, expected.len() as i64));
+            assert!(page.0.starts_with(expected), "block {i}");
+        }
+        destroy(ctx);
+    });
 }
 
 #[test]
@@ -135,20 +208,72 @@ fn polls_fire_count_and_cancel() {
     });
 }
 
+fn socket_pair() -> (i32, i32) {
+    let (kind, mut ends) = (libc::SOCK_STREAM | libc::SOCK_CLOEXEC, [0; 2]);
+    assert_eq!(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) }, 0);
+    (ends[0], ends[1])
+}
+
+/// A terminal that gives each byte as it comes, and its other side.
+fn terminal() -> (i32, i32) {
+    unsafe {
+        let other = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
+        let mut name = [0; 64];
+        assert!(other >= 0 && libc::grantpt(other) == 0 && libc::unlockpt(other) == 0);
+        assert_eq!(libc::ptsname_r(other, name.as_mut_ptr(), name.len()), 0);
+        let terminal = libc::open(name.as_ptr(), libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
+        let mut settings: libc::termios = core::mem::zeroed();
+        assert_eq!(libc::tcgetattr(terminal, &mut settings), 0);
+        libc::cfmakeraw(&mut settings);
+        assert_eq!(libc::tcsetattr(terminal, libc::TCSANOW, &settings), 0);
+        (terminal, other)
+    }
+}
+
+/// A read of `r` waits; neither io_submit nor io_destroy waits for it, and then it takes nothing any more.
+fn read_that_waits((r, w): (i32, i32)) {
+    let ctx = setup(8);
+    let mut buf = [0u8; 16];
+    let mut iocbs = [rw(IOCB_CMD_PREAD, r, buf.as_mut_ptr(), 16, 0, 1)];
+    let kept = unsafe { libc::dup(r) };
+    assert_eq!(submit(ctx, &mut iocbs), 1);
+    assert_eq!(unsafe { libc::write(w, b"hello".as_ptr().cast(), 5) }, 5);
+    let events = reap(ctx, 1);
+    assert_eq!((events[0].res, &buf[..5]), (5, &b"hello"[..]));
+    assert_eq!(submit(ctx, &mut iocbs), 1);
+    unsafe { libc::close(r) };
+    // It is to wait in the engine, not on its way there.
+    std::thread::sleep(Duration::from_millis(20));
+    destroy(ctx);
+    buf.fill(0xdb);
+    let mut rest = [0u8; 16];
+    assert_eq!(unsafe { libc::write(w, b"later".as_ptr().cast(), 5) }, 5);
+    assert_eq!(unsafe { libc::read(kept, rest.as_mut_ptr().cast(), 16) }, 5);
+    assert_eq!((&rest[..5], buf), (&b"later"[..], [0xdb; 16]));
+    unsafe { (libc::close(kept), libc::close(w)) };
+}
+
 #[test]
 fn an_empty_pipe_stops_neither_the_submitter_nor_destroy() {
     on_engines(&["uring", "threads"], "an_empty_pipe_stops_neither_the_submitter_nor_destroy", || {
-        let ctx = setup(8);
-        let (r, w) = pipe();
-        let mut buf = [0u8; 16];
-        let mut iocbs = [rw(IOCB_CMD_PREAD, r, buf.as_mut_ptr(), 16, 0, 1)];
-        assert_eq!(submit(ctx, &mut iocbs), 1);
-        assert_eq!(unsafe { libc::write(w, b"hello".as_ptr().cast(), 5) }, 5);
-        let events = reap(ctx, 1);
-        assert_eq!((events[0].res, &buf[..5]), (5, &b"hello"[..]));
-        assert_eq!(submit(ctx, &mut iocbs), 1);
-        unsafe { libc::close(r) };
-        destroy(ctx);
+        limit(Duration::from_secs(60));
+        read_that_waits(pipe());
+    });
+}
+
+#[test]
+fn an_empty_socket_stops_neither_the_submitter_nor_destroy() {
+    on_engines(&["uring", "threads"], "an_empty_socket_stops_neither_the_submitter_nor_destroy", || {
+        limit(Duration::from_secs(60));
+        read_that_waits(socket_pair());
+    });
+}
+
+#[test]
+fn a_silent_terminal_stops_neither_the_submitter_nor_destroy() {
+    on_engines(&["uring", "threads"], "a_silent_terminal_stops_neither_the_submitter_nor_destroy", || {
+        limit(Duration::from_secs(60));
+        read_that_waits(terminal());
     });
 }
 

@@ -5,8 +5,8 @@
 mod common;
 
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use common::*;
 use uaio::abi::*;
@@ -96,21 +96,91 @@ fn the_file_and_the_eventfd_are_taken_at_submit() {
     });
 }
 
+/// Closes the program's descriptors but for the standard ones and those from `first` to `last`.
+fn close_all_but(first: i32, last: i32, by_libc: bool) {
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3, first - 1, 0);
+        if by_libc {
+            close_from(last + 1);
+        } else {
+            libc::syscall(libc::SYS_close_range, last + 1, u32::MAX, 0);
+        }
+    }
+}
+
+#[cfg(target_env = "gnu")]
+fn close_from(first: i32) {
+    unsafe extern "C" {
+        fn closefrom(first: libc::c_int);
+    }
+    unsafe { closefrom(first) };
+}
+
+/// Other C libraries have none.
+#[cfg(not(target_env = "gnu"))]
+fn close_from(first: i32) {
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+}
+
+/// A descriptor that nothing here closes.
+fn open(path: &std::path::Path, flags: i32) -> i32 {
+    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+    let fd = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) };
+    assert!(fd >= 0, "{}", std::io::Error::last_os_error());
+    fd
+}
+
+/// A file of 64 pages of 1, none of which is in the page cache.
+fn cold_file(name: &str) -> std::path::PathBuf {
+    let path = scratch_dir().join(format!("uaio-{name}-{}", std::process::id()));
+    std::fs::write(&path, [1u8; 64 * 4096]).unwrap();
+    let file = std::fs::File::open(&path).unwrap();
+    file.sync_all().unwrap();
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+    path
+}
+
 #[test]
 fn every_descriptor_may_be_closed_after_submit() {
-    on_engines(&WAITING, "every_descriptor_may_be_closed_after_submit", || {
+    on_every_engine("every_descriptor_may_be_closed_after_submit", || {
+        if Scratch::new("direct", true).is_none() {
+            return;
+        }
         let ctx = setup(8);
-        for _ in 0..20 {
+        for round in 0..20u8 {
+            let path = cold_file("closed");
             let (r, w) = pipe();
-            let w = unsafe { libc::dup2(w, 2000.min(w + 100)) };
-            assert_eq!(submit(ctx, &mut [poll_in(r, 1)]), 1);
-            unsafe {
-                libc::syscall(libc::SYS_close_range, 3, w - 1, 0);
-                libc::syscall(libc::SYS_close_range, w + 1, u32::MAX, 0);
-                assert_eq!(libc::write(w, b"x".as_ptr().cast(), 1), 1);
+            let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+            let (direct, cold) = (open(&path, libc::O_RDWR | libc::O_DIRECT), open(&path, libc::O_RDONLY));
+            let first = 2000.min(cold + 100);
+            let (w, kept) = unsafe { (libc::dup2(w, first), libc::dup2(eventfd, first + 1)) };
+            let (mut out, mut back) = (Page([round + 2; 4096]), Page([0; 4096]));
+            let sync = Iocb { data: 4, opcode: IOCB_CMD_FSYNC, fildes: direct as u32, ..Iocb::default() };
+            let mut iocbs = [
+                rw(IOCB_CMD_PWRITE, direct, out.0.as_mut_ptr(), 4096, 0, 2),
+                rw(IOCB_CMD_PREAD, cold, back.0.as_mut_ptr(), 4096, 32 * 4096, 3),
+                sync,
+                poll_in(r, 1),
+            ];
+            for iocb in &mut iocbs {
+                (iocb.flags, iocb.resfd) = (IOCB_FLAG_RESFD, eventfd as u32);
             }
-            assert_eq!(reap(ctx, 1)[0].res & 1, 1);
-            unsafe { libc::close(w) };
+            assert_eq!(submit(ctx, &mut iocbs), 4);
+            close_all_but(w, kept, round % 2 == 0);
+            assert_eq!(unsafe { libc::write(w, b"x".as_ptr().cast(), 1) }, 1);
+            let mut results = reap(ctx, 4);
+            results.sort_by_key(|event| event.data);
+            assert_eq!(results[0].res & 1, 1, "{results:?}");
+            assert_eq!([results[1].res, results[2].res, results[3].res], [4096, 4096, 0], "{results:?}");
+            assert!(back.0 == [1; 4096] && std::fs::read(&path).unwrap()[..4096] == out.0);
+            let (mut all, late) = (0, Instant::now() + Duration::from_secs(5));
+            while all < 4 && Instant::now() < late {
+                let mut count = 0u64;
+                all += if unsafe { libc::read(kept, (&raw mut count).cast(), 8) } == 8 { count } else { 0 };
+            }
+            assert_eq!(all, 4, "the eventfd's count");
+            unsafe { (libc::close(w), libc::close(kept)) };
+            std::fs::remove_file(path).unwrap();
         }
         destroy(ctx);
     });
@@ -370,5 +440,89 @@ fn extended_cancel_of_writes_tells_the_truth() {
         }
         eprintln!("{cancelled} of 1280 cancelled on {}", engine());
         destroy(ctx);
+    });
+}
+
+static ALARM: AtomicUsize = AtomicUsize::new(0);
+static OVER: AtomicBool = AtomicBool::new(false);
+static FILE: AtomicI32 = AtomicI32::new(0);
+static EMPTY: AtomicI32 = AtomicI32::new(0);
+/// What the handler's call said that it should not have: its number, and its answer.
+static WRONG: [AtomicI32; 2] = [AtomicI32::new(0), AtomicI32::new(0)];
+
+/// Notes down the first answer that is not the expected one; a handler must not panic.
+fn answered(call: i32, answer: isize, expected: isize) {
+    if answer != expected && WRONG[0].compare_exchange(0, call, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        WRONG[1].store(answer as i32, Ordering::SeqCst);
+    }
+}
+
+/// The six calls, on a context of their own: a POLL that is cancelled, and a read that comes. A handler may interrupt them,
+/// unless they are a handler's own.
+fn all_six(may_be_interrupted: bool) {
+    let mut page = Page([0; 4096]);
+    let mut poll = poll_in(EMPTY.load(Ordering::Relaxed), 1);
+    let mut read = rw(IOCB_CMD_PREAD, FILE.load(Ordering::Relaxed), page.0.as_mut_ptr(), 4096, 0, 2);
+    let pointers: [*mut Iocb; 2] = [&mut poll, &mut read];
+    let mut events = [IoEvent::default(); 2];
+    let (none, mask) = (core::ptr::null(), u64::MAX);
+    let sigset = AioSigset { sigmask: &raw const mask as usize, sigsetsize: 8 };
+    let mut ctx = 0;
+    unsafe {
+        answered(1, io_setup(4, &mut ctx), 0);
+        answered(2, io_submit(ctx, 2, pointers.as_ptr()), 2);
+        answered(3, io_pgetevents(ctx, 1, 1, &mut events[0], none, &sigset), 1);
+        answered(4, io_cancel(ctx, pointers[0], core::ptr::null_mut()), -(libc::EINPROGRESS as isize));
+        let mut taken = || io_getevents(ctx, 1, 1, &mut events[1], none);
+        let mut count = taken();
+        while may_be_interrupted && count == -(libc::EINTR as isize) {
+            count = taken();
+        }
+        answered(5, count, 1);
+        answered(6, io_submit(ctx, 2, pointers.as_ptr()), 2);
+        answered(7, io_destroy(ctx), 0);
+    }
+    let came = [events[0].data, events[0].res as u64, events[1].data, events[1].res as u64];
+    answered(8, isize::from(came == [2, 4096, 1, 0]), 1);
+    answered(9, isize::from(page.0.iter().all(|byte| *byte == 6)), 1);
+}
+
+extern "C" fn make_all_calls(_: i32) {
+    let errno = unsafe { *libc::__errno_location() };
+    all_six(false);
+    let count = HANDLED.fetch_add(1, Ordering::SeqCst);
+    if !OVER.load(Ordering::SeqCst) {
+        // What it interrupts is another instruction each time.
+        Alarm::set(ALARM.load(Ordering::Relaxed), 20 + i64::from(count * 37 % 400));
+    }
+    unsafe { *libc::__errno_location() = errno };
+}
+
+/// Wherever in the six calls the handler comes, and makes them too.
+#[test]
+fn a_handler_makes_all_six_calls_wherever_it_comes() {
+    on_every_engine("a_handler_makes_all_six_calls_wherever_it_comes", || {
+        limit(Duration::from_secs(60));
+        let Some(scratch) = Scratch::new("handler", true) else { return };
+        std::fs::write(scratch.path(), [6u8; 4096]).unwrap();
+        let (r, w) = pipe();
+        FILE.store(scratch.file.as_raw_fd(), Ordering::Relaxed);
+        EMPTY.store(r, Ordering::Relaxed);
+        let alarm = Alarm::new(make_all_calls);
+        ALARM.store(alarm.number(), Ordering::Relaxed);
+        Alarm::set(alarm.number(), 100);
+        let (mut rounds, until) = (0, Instant::now() + Duration::from_millis(1500));
+        while Instant::now() < until || HANDLED.load(Ordering::SeqCst) < 5 {
+            all_six(true);
+            rounds += 1;
+        }
+        OVER.store(true, Ordering::SeqCst);
+        Alarm::set(alarm.number(), 0);
+        let handled = HANDLED.load(Ordering::SeqCst);
+        eprintln!("{}: {rounds} rounds, and {handled} of the handler", engine());
+        let wrong = WRONG.each_ref().map(|word| word.load(Ordering::SeqCst));
+        assert_eq!(wrong, [0, 0], "a call, and its answer");
+        assert_eq!(aio_nr(), 0);
+        unsafe { (libc::close(r), libc::close(w)) };
     });
 }

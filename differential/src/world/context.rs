@@ -53,7 +53,7 @@ pub struct Context {
     /// Events that the ring has room for.
     pub ring_nr: u32,
     pub ring_bytes: usize,
-    /// The header's id, which the program can overwrite.
+    /// The header's id before the program has overwritten it.
     pub ring_id: u32,
     pub alive: bool,
     /// Dead, and no context was set up since: so the address means nothing on either side.
@@ -76,19 +76,23 @@ pub struct Context {
 
 impl Context {
     pub fn new(id: usize, nr_events: u32) -> Context {
-        let header = super::ring::header(id);
-        let (nr, ring_id) = (header.nr, header.id);
+        let nr = super::ring::header(id).nr;
         let ring_bytes = (32 + 32 * nr as usize).next_multiple_of(crate::sys::PAGE);
         Context {
             id,
             nr_events,
             ring_nr: nr,
             ring_bytes,
-            ring_id,
+            ring_id: 0,
             alive: true,
             simple: true,
             ..Context::default()
         }
+    }
+
+    /// The program has taken its ring away from where it should be.
+    pub fn lacks_its_ring(&self) -> bool {
+        self.ring == Ring::Replaced || (self.alive && matches!(self.ring, Ring::NoAccess | Ring::Gone))
     }
 
     /// Calls reach it.

@@ -156,9 +156,18 @@ fn memory_file() -> i32 {
     fd
 }
 
+/// Bytes of a pattern that count up.
+const ROW: usize = 64;
+
 /// The bytes that `what` starts with.
 pub fn pattern(what: usize, len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i / 64 * 7 + i + what * 31) as u8).collect()
+    let mut bytes = Vec::with_capacity(len.next_multiple_of(ROW));
+    for row in 0..len.div_ceil(ROW) {
+        let first = (row * (ROW + 7) + what * 31) as u8;
+        bytes.extend((0..ROW as u8).map(|i| first.wrapping_add(i)));
+    }
+    bytes.truncate(len);
+    bytes
 }
 
 /// Makes files A and B. B is written past the page cache, so that its blocks exist and are clean.

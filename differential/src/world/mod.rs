@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::calls::Side;
+use crate::differences;
 use crate::plan::{Bad, CONTEXTS, Ctx, Plan, Step};
 use crate::record::Record;
 use crate::sys;
@@ -169,7 +170,7 @@ impl World {
         match ctx {
             Ctx::N(n) => match self.contexts.get(n as usize) {
                 // A6: what other calls than io_destroy say to it.
-                Some(context) if context.ring == Ring::Replaced => self.memory.elsewhere(),
+                Some(context) if context.lacks_its_ring() => self.memory.elsewhere(),
                 Some(context) if context.alive || context.only_one => context.id,
                 _ => self.memory.elsewhere(),
             },
@@ -206,7 +207,7 @@ impl World {
         self.forget_old_addresses();
         let events = std::mem::take(&mut self.contexts[n].events);
         self.contexts[n] = Context { events, ..Context::new(id, nr_events) };
-        let header = ring::header(id);
+        let header = differences::first_header(self.side, ring::header(id));
         self.line(&format!("ring: {header:?}"));
     }
 
@@ -237,7 +238,7 @@ impl World {
         if let Ctx::N(n) = ctx {
             let n = n as usize % CONTEXTS;
             self.before_destroy(n);
-            if self.contexts[n].ring == Ring::Replaced {
+            if self.contexts[n].lacks_its_ring() {
                 id = self.contexts[n].id;
             }
         }

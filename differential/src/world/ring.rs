@@ -37,9 +37,11 @@ impl World {
             }
             RingOp::ChangeId if whole => {
                 self.settle();
-                let id = self.contexts[n].ring_id;
-                sys::poke(self.contexts[n].id + ID, id + 1000);
-                self.contexts[n].ring = Ring::IdChanged;
+                let context = &mut self.contexts[n];
+                // A24: not always what it was at io_setup.
+                context.ring_id = header(context.id).id;
+                sys::poke(context.id + ID, context.ring_id + 1000);
+                context.ring = Ring::IdChanged;
             }
             RingOp::ReadOnly if whole => self.protect(n, libc::PROT_READ, Ring::ReadOnly),
             RingOp::NoAccess if whole => self.protect(n, libc::PROT_NONE, Ring::NoAccess),

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::goal::Goal;
 use super::ground::Ground;
 use super::side::Side;
 use crate::failure::Failure;
@@ -44,25 +43,26 @@ pub enum Unit {
 pub struct Row {
     pub name: String,
     pub unit: Unit,
-    pub goals: Vec<Goal>,
     /// Why the kernel's AIO has no part in it.
     pub without_kernel: Option<&'static str>,
     /// Whether io_uring and POSIX AIO can do it, too.
     pub others: bool,
+    /// Whether a process of ours is started with the preload library, and the kernel's with no library at all.
+    pub preloaded: bool,
 }
 
 impl Row {
     pub fn new(name: impl Into<String>, unit: Unit) -> Row {
-        Row { name: name.into(), unit, goals: vec![], without_kernel: None, others: false }
-    }
-
-    pub fn goal(mut self, goal: Goal) -> Row {
-        self.goals.push(goal);
-        self
+        Row { name: name.into(), unit, without_kernel: None, others: false, preloaded: false }
     }
 
     pub fn without_kernel(mut self, why: &'static str) -> Row {
         self.without_kernel = Some(why);
+        self
+    }
+
+    pub fn preloaded(mut self) -> Row {
+        self.preloaded = true;
         self
     }
 
@@ -103,6 +103,8 @@ pub struct Reading {
 
 /// Processor time of the whole process per request, user and system, nanoseconds.
 pub const CPU: &str = "cpu_per_request_ns";
+/// How long the same requests took that were waited for instead, nanoseconds.
+pub const DRAIN: &str = "drain_ns";
 
 impl Reading {
     pub fn of(value: f64) -> Reading {

@@ -68,7 +68,7 @@ pub struct Load {
 
 /// A moment in the work.
 #[derive(Clone, Copy)]
-struct Mark {
+pub struct Mark {
     at: Instant,
     completed: usize,
     cpu: f64,
@@ -135,13 +135,15 @@ impl Sampler for Load {
 }
 
 impl Mark {
-    fn now(completed: usize) -> Mark {
+    /// Now, when so many requests have completed.
+    pub fn now(completed: usize) -> Mark {
         let cpu = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID);
         let cpu = cpu.map_or(0.0, |time| time.tv_sec() as f64 * 1e9 + time.tv_nsec() as f64);
         Mark { at: Instant::now(), completed, cpu }
     }
 
-    fn since(self, from: Mark) -> Reading {
+    /// What was done since `from`: requests per second, and the processor time of one.
+    pub fn since(self, from: Mark) -> Reading {
         let count = (self.completed - from.completed) as f64;
         Reading::of(count / (self.at - from.at).as_secs_f64()).note(CPU, (self.cpu - from.cpu) / count)
     }

@@ -6,6 +6,7 @@
 mod blocks;
 mod calls;
 mod goal;
+mod goals;
 mod ground;
 mod interleave;
 mod job;
@@ -148,9 +149,9 @@ fn measure(args: &Args, files: &Files) -> Result<Outcome, Failure> {
 fn one_job(job: &dyn Job, args: &Args, files: &Files) -> JobOutcome {
     let sides = args.sides();
     let rows = job.rows(&files.ground);
-    let patience = Duration::from_secs(if args.quick { 2 } else { 12 });
+    let patience = Duration::from_secs(if args.quick { 2 } else { 8 });
     let plan =
-        Plan { sides: &sides, rounds: args.rounds(), slice: if args.quick { 0.005 } else { 0.03 }, patience };
+        Plan { sides: &sides, rounds: args.rounds(), slice: if args.quick { 0.005 } else { 0.02 }, patience };
     let bar = progress(rows.len() * plan.rounds);
     let mut outcomes = Vec::new();
     for (number, row) in rows.iter().enumerate() {
@@ -158,7 +159,8 @@ fn one_job(job: &dyn Job, args: &Args, files: &Files) -> JobOutcome {
         let begun = (number * plan.rounds) as u64;
         let tick = |done, all| bar.set_position(begun + (plan.rounds * done / all) as u64);
         let series = interleave::measure(job, (number, row), &files.ground, plan, tick);
-        outcomes.push(RowOutcome::of(row, &series));
+        let goals = goals::of(job.name(), &row.name, &files.ground);
+        outcomes.push(RowOutcome::of(row, &goals, &series));
     }
     bar.finish_and_clear();
     let outcome = JobOutcome { job: job.name(), what: job.what(), rows: outcomes };

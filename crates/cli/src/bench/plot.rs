@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_bar_for_each_ratio() {
         let both = [series(Side::Kernel, 100.0, 1.0), series(Side::Ours("uring"), 150.0, 1.0)];
-        let rows = vec![RowOutcome::of(&Row::new("a<b", Unit::PerSecond), &both)];
+        let rows = vec![RowOutcome::of(&Row::new("a<b", Unit::PerSecond), &[], &both)];
         let mut outcome = Outcome::empty();
         outcome.jobs = vec![JobOutcome { job: "j", what: "w", rows }];
         let text = svg(&outcome);

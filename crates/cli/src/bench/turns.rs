@@ -1,6 +1,7 @@
 //! One side's process: it gets ready, and takes one sample each time it is told to.
 
 use std::io::{self, BufRead, BufReader, Lines, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -13,6 +14,7 @@ use super::job::{Job, Reading, World};
 use super::side::Side;
 use crate::env::DEFAULT_MAX_NR;
 use crate::failure::Failure;
+use crate::place;
 
 /// No sample takes so long unless something hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,6 +32,11 @@ pub struct Task {
 /// What it answers: first that it is ready, then its samples.
 type Answer = Result<Reading, String>;
 
+/// Who takes one sample each time.
+pub trait Turn {
+    fn take(&mut self) -> Answer;
+}
+
 /// The process of one side, as the one who measures sees it.
 #[derive(Debug)]
 pub struct Turns {
@@ -39,13 +46,16 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// Starts the process and waits until it is ready.
-    pub fn start(side: Side, task: &Task) -> Result<Turns, String> {
+    /// Starts the process, `preloaded` as [`super::job::Row::preloaded`], and waits until it is ready.
+    pub fn start(side: Side, task: &Task, preloaded: bool) -> Result<Turns, String> {
         let mut command = Command::new("/proc/self/exe");
         let text = serde_json::to_string(task).expect("only strings and numbers");
         command.args(["bench", "--task", &text]).env_remove("UAIO_STATS").stdin(Stdio::piped());
         if let Side::Ours(engine) = side {
             command.env("UAIO_ENGINE", engine);
+        }
+        if preloaded {
+            command.env("LD_PRELOAD", library(side)?);
         }
         if std::env::var_os("UAIO_MAX_NR").is_none() {
             command.env("UAIO_MAX_NR", DEFAULT_MAX_NR.to_string());
@@ -55,13 +65,6 @@ impl Turns {
         let mut turns = Turns { orders: child.stdin.take(), child, answers };
         turns.answer()?;
         Ok(turns)
-    }
-
-    /// One sample.
-    pub fn take(&mut self) -> Answer {
-        let orders = self.orders.as_mut().expect("it is piped");
-        orders.write_all(b"\n").map_err(|e| format!("its process has ended: {e}"))?;
-        self.answer()
     }
 
     fn answer(&mut self) -> Answer {
@@ -78,6 +81,14 @@ impl Turns {
     }
 }
 
+impl Turn for Turns {
+    fn take(&mut self) -> Answer {
+        let orders = self.orders.as_mut().expect("it is piped");
+        orders.write_all(b"\n").map_err(|e| format!("its process has ended: {e}"))?;
+        self.answer()
+    }
+}
+
 impl Drop for Turns {
     fn drop(&mut self) {
         // It ends when there are no more orders.
@@ -86,6 +97,11 @@ impl Drop for Turns {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What LD_PRELOAD names for `side`. Empty, and not unset: to an environment without it uaio adds its own.
+fn library(side: Side) -> Result<PathBuf, String> {
+    if side.is_ours() { place::preload().map_err(|why| why.message) } else { Ok(PathBuf::new()) }
 }
 
 fn lines_of(lines: Lines<impl BufRead + Send + 'static>) -> Receiver<String> {

@@ -1,20 +1,20 @@
 //! What uaio takes here: one request that has to wait is given to it, and its own counters tell who got it.
 
 use std::os::fd::AsRawFd;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use uaio::abi::{IOCB_CMD_POLL, Iocb};
+use uaio::abi::{IOCB_CMD_POLL, IOCB_CMD_PREAD, Iocb};
 use uaio::entry;
-use uaio::stats::{ENGINE_NAMES, Stats};
+use uaio::stats::{ENGINE_NAMES, EngineId, OPCODES, Stats};
 
 use super::finding::{Cause, Finding, State};
+use super::{threads, tracer};
 use crate::env::DEFAULT_MAX_NR;
 use crate::stat::Counters;
 
 const TOPIC: &str = "engine";
 /// Values of `UAIO_ENGINE` that are understood.
-const KNOWN: [&str; 6] = ["auto", "inline", "uring", "threads", "scripted", "off"];
+const KNOWN: [&str; 7] = ["auto", "inline", "uring", "threads", "kernel", "scripted", "off"];
 
 /// `uring` is what was found out about io_uring.
 pub fn find(uring: &Finding) -> Finding {
@@ -42,7 +42,8 @@ fn off() -> Finding {
 }
 
 fn tried(uring: &Finding, by_variable: &str) -> Finding {
-    match wait_once() {
+    // What begins with something else than a POLL is no kernel context's, unless that is forced.
+    match wait_once(&[IOCB_CMD_PREAD, IOCB_CMD_POLL]) {
         Ok(engine) => chosen(engine, uring, by_variable),
         Err(("io_setup", libc::ENOSYS)) if !by_variable.is_empty() => {
             let text = format!("an engine is asked for that cannot be had here{by_variable}");
@@ -62,34 +63,13 @@ fn tried(uring: &Finding, by_variable: &str) -> Finding {
                 Cause::new("no-proc", "the counters are found through /proc/self/maps, which is not there");
             Finding::trouble(TOPIC, "not found out", cause).fix("mount -t proc proc /proc")
         }
-        Err(("io_submit", libc::EAGAIN)) if !thread_starts() => no_thread(),
+        Err(("io_submit", libc::EAGAIN)) if !threads::can_start() => threads::missing(TOPIC),
         Err((call, errno)) => {
             let errno = nix::errno::Errno::from_raw(errno);
             let cause = Cause::new("unknown", format!("{call} of our own failed: {}", errno.desc()));
-            Finding::trouble(TOPIC, "not found out", cause)
+            tracer::named(Finding::trouble(TOPIC, "not found out", cause))
         }
     }
-}
-
-fn thread_starts() -> bool {
-    std::thread::Builder::new().spawn(|| ()).is_ok_and(|thread| thread.join().is_ok())
-}
-
-/// Raises our own limit as far as we may, tries again, and puts it back.
-fn no_thread() -> Finding {
-    let says = "inline: every request is executed inside io_submit, POLL gives EAGAIN";
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NPROC) else {
-        return Finding::trouble(TOPIC, says, Cause::new("threads", "no thread can be started"));
-    };
-    let helped = setrlimit(Resource::RLIMIT_NPROC, hard, hard).is_ok() && thread_starts();
-    let _ = setrlimit(Resource::RLIMIT_NPROC, soft, hard);
-    if !helped {
-        let text = "no thread can be started: the hard RLIMIT_NPROC, or pids.max of the control group";
-        return Finding::trouble(TOPIC, says, Cause::new("threads", text));
-    }
-    let most = if hard == libc::RLIM_INFINITY { "unlimited".into() } else { hard.to_string() };
-    let text = format!("no thread can be started: RLIMIT_NPROC is {soft}; with more, one was");
-    Finding::trouble(TOPIC, says, Cause::new("nproc", text)).fix(format!("ulimit -u {most}"))
 }
 
 fn chosen(engine: usize, uring: &Finding, by_variable: &str) -> Finding {
@@ -98,12 +78,21 @@ fn chosen(engine: usize, uring: &Finding, by_variable: &str) -> Finding {
         "threads" if by_variable.is_empty() && uring.state != State::Ok => ": there is no io_uring to be had",
         _ => "",
     };
-    let says = format!("{name} takes what has to wait{why}{by_variable}");
-    Finding::ok(TOPIC, says).details(serde_json::json!({"engine": name}))
+    let kernels = name != "kernel" && kernel_takes_polls();
+    let besides = if kernels { "; kernel contexts take O_DIRECT and POLL" } else { "" };
+    let says = format!("{name} takes what has to wait{why}{besides}{by_variable}");
+    Finding::ok(TOPIC, says).details(serde_json::json!({"engine": name, "kernel_contexts": kernels}))
 }
 
-/// Submits a POLL of a pipe into which nobody writes. Gives the engine that took it, or what failed.
-fn wait_once() -> Result<usize, (&'static str, i32)> {
+/// Whether a context that begins with a POLL becomes a kernel context.
+fn kernel_takes_polls() -> bool {
+    let before = taken_by_kernel();
+    wait_once(&[IOCB_CMD_POLL]).is_ok() && taken_by_kernel() > before
+}
+
+/// Submits these, one after the other, to a context of their own: a POLL of a pipe into which nobody writes, and reads of
+/// nothing from it. Gives the engine that took the POLL, or what failed.
+fn wait_once(opcodes: &[u16]) -> Result<usize, (&'static str, i32)> {
     let (reader, _writer) = nix::unistd::pipe().map_err(|errno| ("pipe", errno as i32))?;
     // The way to the library threads needs room for two descriptors. Without it the request would be executed inside
     // io_submit, and wait for ever.
@@ -112,15 +101,14 @@ fn wait_once() -> Result<usize, (&'static str, i32)> {
     let mut context = 0;
     // SAFETY: `context` lives across the call, which stores the context there.
     checked("io_setup", unsafe { entry::io_setup(1, &raw mut context) })?;
-    let mut iocb = Iocb {
-        opcode: IOCB_CMD_POLL,
-        fildes: reader.as_raw_fd() as u32,
-        buf: libc::POLLIN as u64,
-        ..Iocb::default()
+    let submit = |opcode: &u16| {
+        let buf = if *opcode == IOCB_CMD_POLL { libc::POLLIN as u64 } else { 0 };
+        let mut iocb = Iocb { opcode: *opcode, fildes: reader.as_raw_fd() as u32, buf, ..Iocb::default() };
+        let list = [&raw mut iocb];
+        // SAFETY: the list holds one address of an iocb; both live across the call, and neither has a buffer.
+        checked("io_submit", unsafe { entry::io_submit(context, 1, list.as_ptr()) })
     };
-    let list = [&raw mut iocb];
-    // SAFETY: the list holds one address of an iocb; both live across the call, and a POLL has no buffer.
-    let submitted = checked("io_submit", unsafe { entry::io_submit(context, 1, list.as_ptr()) });
+    let submitted = opcodes.iter().try_for_each(|opcode| submit(opcode).map(drop));
     let taken = submitted.and_then(|_| taken_by().ok_or(("counters", libc::ENODATA)));
     // SAFETY: the context is ours; the POLL is ended by this.
     unsafe { entry::io_destroy(context) };
@@ -132,7 +120,18 @@ fn checked(call: &'static str, result: isize) -> Result<isize, (&'static str, i3
 }
 
 /// Our own counters, found like those of any other process.
+fn counters() -> Option<Box<Stats>> {
+    Counters::find(std::process::id() as i32).ok()?.read().ok()
+}
+
+/// The engine that took a POLL. Of a kernel context's requests only the number is known.
 fn taken_by() -> Option<usize> {
-    let stats: Box<Stats> = Counters::find(std::process::id() as i32).ok()?.read().ok()?;
-    stats.requests.iter().position(|opcodes| opcodes[usize::from(IOCB_CMD_POLL)].load(Relaxed) > 0)
+    let polls = |opcodes: &[AtomicU64; OPCODES]| opcodes[usize::from(IOCB_CMD_POLL)].load(Relaxed) > 0;
+    let ours = counters()?.requests.iter().position(polls);
+    ours.or_else(|| (taken_by_kernel() > 0).then_some(EngineId::Kernel as usize))
+}
+
+fn taken_by_kernel() -> u64 {
+    counters()
+        .map_or(0, |stats| stats.requests[EngineId::Kernel as usize].iter().map(|count| count.load(Relaxed)).sum())
 }

@@ -9,7 +9,7 @@ use syscalls::{Errno, Sysno, syscall};
 use super::filter::{self, Filter};
 use super::finding::{Cause, Finding, over_uaio};
 use super::holders::Holders;
-use super::sysctl;
+use super::{sysctl, tracer};
 use crate::units::count;
 
 const TOPIC: &str = "kernel AIO";
@@ -106,7 +106,7 @@ fn judge(seen: &Evidence) -> Finding {
         }
         _ => {
             let text = "neither the quota nor a seccomp filter of this process: a security module, a tracer or another kernel than Linux";
-            Finding::trouble(TOPIC, says, Cause::new("unknown", text))
+            tracer::named(Finding::trouble(TOPIC, says, Cause::new("unknown", text)))
         }
     }
 }

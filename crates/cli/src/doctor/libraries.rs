@@ -57,6 +57,14 @@ fn parse(line: &str) -> Option<Library> {
     }
 }
 
+/// The directory near `program` that has a file of this name: where programs that bring their libraries keep them.
+pub fn beside(program: &Path, name: &str) -> Option<PathBuf> {
+    let own = program.canonicalize().ok()?;
+    let own = own.parent()?;
+    let dirs = ["", "lib", "lib64", "../lib", "../lib64"].map(|dir| own.join(dir));
+    dirs.into_iter().find(|dir| dir.join(name).is_file())?.canonicalize().ok()
+}
+
 impl Libraries {
     fn of(answer: &Output) -> Libraries {
         let [output, errors] = [&answer.stdout, &answer.stderr].map(|bytes| String::from_utf8_lossy(bytes));

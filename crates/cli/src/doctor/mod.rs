@@ -1,4 +1,17 @@
 //! `uaio doctor`: what this place offers, what is missing and why, and what removes it.
+//!
+//! Each cause is made by a test (`tests/doctor`), which then does what is printed and looks again; but for these, which follow
+//! from evidence that only unit tests can make:
+//!
+//! * kernel AIO and io_uring, `not-built-in`: another kernel would have to run.
+//! * kernel AIO, `memory`: where the kernel has no memory for a ring, a test has none either.
+//! * io_uring, `memlock`: before Linux 5.12 only; later kernels do not count rings.
+//! * io_uring, `too-old`: the tests have no such kernel; `UAIO_URING_MASK` makes the same evidence.
+//! * seccomp, the fix for a container: a place with the marks of one is made, no image is run.
+//!
+//! No command of this host removes `static`, `other-libc`, `other-machine` (another program is needed), `instructions`, `past-uaio`
+//! and `at-secure` (another program, or another start of it), engine `threads` (a limit that cannot be seen), and `unknown`, which
+//! says what is ruled out, and names a tracer if there is one.
 
 mod code;
 mod engine;
@@ -7,11 +20,15 @@ mod finding;
 mod holders;
 mod kernel_aio;
 mod libraries;
+mod loader;
 mod object_file;
 mod paths;
+mod pids;
 mod process;
 mod program;
 mod sysctl;
+mod threads;
+mod tracer;
 mod uring;
 
 use std::ffi::OsString;

@@ -60,7 +60,10 @@ fn tried(topic: String, system: &str, file: &Path) -> Finding {
         Ok(opened) => opened,
         Err(error) => {
             let cause = Cause::new("not-readable", format!("the file cannot be opened for reading: {error}"));
-            return Finding::trouble(topic, format!("{system}; not tried"), cause);
+            let finding = Finding::trouble(topic, format!("{system}; not tried"), cause);
+            let chmod = format!("chmod a+r {}", quoted(file.as_os_str()));
+            let denied = error.kind() == io::ErrorKind::PermissionDenied;
+            return if denied { finding.fix_if(chmod, "as the owner of the file") } else { finding };
         }
     };
     let nowait = flag(&buffered, RWF_NOWAIT);

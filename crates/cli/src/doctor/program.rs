@@ -1,18 +1,19 @@
 //! Whether a program can be reached, and how it makes its AIO calls.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{getgid, getuid};
 use serde_json::json;
 
-use super::finding::{Cause, Finding, quoted};
+use super::finding::{Cause, Finding, over_uaio, quoted};
 use super::libraries::{self, Libraries, Library};
+use super::loader;
 use super::object_file::{self, ObjectFile};
 use crate::env::Settings;
 use crate::failure::Failure;
 use crate::program::{Obstacle, Refusal, check, executed};
-use crate::{elf, lookup, place};
+use crate::{lookup, place};
 
 /// Where a distribution has its libraries.
 const SYSTEM: [&str; 4] = ["/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/"];
@@ -42,31 +43,24 @@ pub fn find(command: &[OsString]) -> Result<Vec<Finding>, Failure> {
     match libraries {
         Ok(libraries) => {
             all.push(preloaded(&libraries, &preload));
-            all.extend(missing(&libraries));
+            all.extend(missing(&libraries, &file));
             all.extend(libraries.libaio().map(|libaio| which_libaio(libaio, &file)));
             parts.extend(parts_of(&libraries));
         }
-        Err(error) => {
-            let cause = Cause::new("loader", error);
-            all.push(Finding::trouble("libraries", "the loader was not asked", cause));
-        }
+        Err(error) => all.push(loader::not_asked(&file, error)),
     }
     all.push(calls(&parts));
     Ok(all)
 }
 
 fn reached(path: &Path, file: &Path) -> Finding {
-    let loader = loader_of(file).map(|loader| format!("started by {}", loader.display())).unwrap_or_default();
+    let loader = loader::of(file).map(|loader| format!("started by {}", loader.display())).unwrap_or_default();
     let through = if path == file { String::new() } else { format!(", executed by {}", file.display()) };
     Finding::ok("program", format!("{}{through}: dynamic, {loader}", path.display()))
 }
 
-fn loader_of(file: &Path) -> Option<PathBuf> {
-    elf::read(File::open(file).ok()?)?.interpreter
-}
-
 fn ask_loader(file: &Path, preload: &Path) -> Result<Libraries, String> {
-    let loader = loader_of(file).ok_or("the program names no loader")?;
+    let loader = loader::of(file).ok_or("the program names no loader")?;
     let settings = Settings { library: preload.into(), ..Settings::default() };
     let own =
         settings.variables(|name| std::env::var_os(name)).into_iter().find(|(name, _)| *name == "LD_PRELOAD");
@@ -88,7 +82,10 @@ pub fn refused(refusal: &Refusal, object: &ObjectFile) -> Finding {
         Obstacle::SetUserId(_) => ("set-user-id", Some(format!("chmod u-s {file}"))),
         Obstacle::SetGroupId(_) => ("set-group-id", Some(format!("chmod g-s {file}"))),
         Obstacle::Capabilities => ("capabilities", Some(format!("setcap -r {file}"))),
-        Obstacle::Privileged => ("privileged", None),
+        Obstacle::Privileged => {
+            let own = format!("setpriv --euid={} --egid={} --keep-groups", getuid(), getgid());
+            ("privileged", Some(format!("{own} uaio run -- {file}")))
+        }
     };
     let mut finding = Finding::unreachable(
         "program",
@@ -118,10 +115,23 @@ fn preloaded(libraries: &Libraries, preload: &Path) -> Finding {
 }
 
 /// Libraries without which the program does not start, with or without us.
-fn missing(libraries: &Libraries) -> Option<Finding> {
+fn missing(libraries: &Libraries, program: &Path) -> Option<Finding> {
     let names: Vec<&str> = libraries.missing().into_iter().filter(|name| !name.starts_with("libaio.so")).collect();
     let cause = || Cause::new("no-library", "the loader does not find them, so the program does not start");
-    (!names.is_empty()).then(|| Finding::trouble("libraries", format!("missing: {}", names.join(", ")), cause()))
+    let finding = || Finding::trouble("libraries", format!("missing: {}", names.join(", ")), cause());
+    (!names.is_empty()).then(|| with_path(finding(), &names, program))
+}
+
+/// Where they are beside the program, if there; else the user has to know.
+fn with_path(finding: Finding, names: &[&str], program: &Path) -> Finding {
+    let found: Option<Vec<PathBuf>> = names.iter().map(|name| libraries::beside(program, name)).collect();
+    let note = if found.is_some() { "takes those beside the program" } else { "DIR is where they are" };
+    let mut dirs = found.unwrap_or_else(|| vec!["DIR".into()]);
+    dirs.dedup();
+    dirs.extend(std::env::var_os("LD_LIBRARY_PATH").map(PathBuf::from));
+    let dirs: Vec<_> = dirs.iter().map(|dir| quoted(dir.as_os_str())).collect();
+    let run = over_uaio(&[program.as_os_str().to_owned()]);
+    finding.fix_if(format!("LD_LIBRARY_PATH={} {run}", dirs.join(":")), note)
 }
 
 fn which_libaio(libaio: &Library, program: &Path) -> Finding {

@@ -8,15 +8,25 @@ use syscalls::{Errno, Sysno, syscall};
 
 use super::filter::{self, Filter};
 use super::finding::{Cause, Finding};
-use super::sysctl;
+use super::{sysctl, tracer};
 
 const TOPIC: &str = "io_uring";
 /// Sizes of the ring, entries to submit and completions: the largest and the smallest that the engine takes.
 const LARGE: (u32, u32) = (256, 4096);
 const SMALL: (u32, u32) = (4, 8);
 const SETUP_CQSIZE: u32 = 1 << 3;
-/// Features without which the engine does not start: no completion is dropped, a wait takes a time.
-const NEEDED: [(u32, &str); 2] = [(1 << 1, "IORING_FEAT_NODROP"), (1 << 8, "IORING_FEAT_EXT_ARG")];
+/// What the engine does not start without: no completion is dropped, a wait takes a time, and these requests, which
+/// kernels with the second feature have. First the name that `UAIO_URING_MASK` has for it.
+const NEEDED: [(&str, u32, &str); 7] = [
+    ("nodrop", 1 << 1, "IORING_FEAT_NODROP"),
+    ("ext_arg", 1 << 8, "IORING_FEAT_EXT_ARG"),
+    ("readv", 0, "IORING_OP_READV"),
+    ("writev", 0, "IORING_OP_WRITEV"),
+    ("fsync", 0, "IORING_OP_FSYNC"),
+    ("poll_add", 0, "IORING_OP_POLL_ADD"),
+    ("async_cancel", 0, "IORING_OP_ASYNC_CANCEL"),
+];
+const MASK: &str = "UAIO_URING_MASK";
 /// Words of struct io_uring_params, and which is which.
 const PARAMS: usize = 30;
 const CQ_ENTRIES: usize = 1;
@@ -100,7 +110,8 @@ fn ring((entries, completions): (u32, u32)) -> Trial {
         Ok(fd) => unsafe { OwnedFd::from_raw_fd(fd as i32) },
         Err(errno) => return Trial::NoRing(errno),
     };
-    if let Some((_, name)) = NEEDED.iter().find(|(bit, _)| params[FEATURES] & bit == 0) {
+    let lacks = |(mask, bit, _): &&(&str, u32, &str)| params[FEATURES] & bit != *bit || is_masked(mask);
+    if let Some((_, _, name)) = NEEDED.iter().find(lacks) {
         return Trial::Lacks(name);
     }
     // SAFETY: submits nothing and waits for nothing.
@@ -108,6 +119,10 @@ fn ring((entries, completions): (u32, u32)) -> Trial {
         Ok(_) => Trial::Works { entries },
         Err(errno) => Trial::NoEnter(errno),
     }
+}
+
+fn is_masked(name: &str) -> bool {
+    std::env::var(MASK).is_ok_and(|mask| mask.split(',').any(|masked| masked == name))
 }
 
 /// CAP_SYS_ADMIN, bit 21 of the effective capabilities.
@@ -149,11 +164,16 @@ fn judge(seen: &Evidence) -> Finding {
         Trial::NoRing(errno) => {
             refused(seen, "io_uring_setup", errno, format!("no ring can be made: {}", name(errno)))
         }
-        Trial::Lacks(feature) => {
-            let cause =
-                Cause::new("too-old", "the kernel is too old for the engine: io_uring of Linux 5.11 has it");
-            Finding::trouble(TOPIC, format!("present, without {feature}"), cause)
-        }
+        Trial::Lacks(feature) => too_old(feature),
+    }
+}
+
+fn too_old(feature: &str) -> Finding {
+    let cause = Cause::new("too-old", "the kernel is too old for the engine: io_uring of Linux 5.11 has it");
+    let finding = Finding::trouble(TOPIC, format!("present, without {feature}"), cause);
+    match NEEDED.iter().any(|(mask, _, name)| *name == feature && is_masked(mask)) {
+        true => finding.note(format!("{MASK} takes it for missing")).fix(format!("unset {MASK}")),
+        false => finding,
     }
 }
 
@@ -195,7 +215,7 @@ fn refused(seen: &Evidence, call: &str, errno: Errno, says: String) -> Finding {
         Some(filter) if by_filter => filter.fixes(Finding::trouble(TOPIC, says, filter.cause(call, name))),
         _ => {
             let text = "neither a setting of the kernel nor a seccomp filter of this process: a security module, a tracer or lack of memory";
-            Finding::trouble(TOPIC, says, Cause::new("unknown", text))
+            tracer::named(Finding::trouble(TOPIC, says, Cause::new("unknown", text)))
         }
     }
 }

@@ -2,10 +2,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod container;
+mod limits;
 mod place;
 mod process;
 mod program;
 mod sysctl;
+mod traced;
 
 use std::ffi::OsStr;
 use std::fs;

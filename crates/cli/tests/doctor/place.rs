@@ -5,14 +5,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
-use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::geteuid;
 
 use crate::common::{aiocp, copy, not_applicable, output, spawn, stderr, uaio};
 use crate::{Answer, ask, clean, deny, here, os, shell, ways};
 
 /// A user id that has no process.
-const LONELY: u32 = 54_321;
+pub const LONELY: u32 = 54_321;
 
 #[test]
 fn io_uring_forbidden_by_a_filter() {
@@ -78,6 +77,27 @@ fn who_holds_contexts() {
     assert!(answer.finding("kernel AIO")["details"]["aio_nr"].as_u64().unwrap() >= 100);
 }
 
+/// Older kernels, as the test switch shows them.
+#[test]
+fn io_uring_too_old() {
+    if !here(&[]).cause("io_uring").is_empty() {
+        return not_applicable("no io_uring");
+    }
+    for (mask, lacks) in [("nodrop", "IORING_FEAT_NODROP"), ("ring4,fsync", "IORING_OP_FSYNC")] {
+        let answer = ask(&[], &[], &[("UAIO_URING_MASK", mask)]);
+        assert_eq!((answer.cause("io_uring"), answer.status()), ("too-old", 1), "{:#}", answer.0);
+        assert_eq!(answer.finding("io_uring")["says"], format!("present, without {lacks}"));
+        assert_eq!(answer.finding("engine")["details"]["engine"], "threads");
+        let script = format!("{}; exec uaio doctor --json", answer.fix("io_uring"));
+        let fixed = Answer::of(shell(&script).env("UAIO_URING_MASK", mask));
+        assert_eq!(
+            (fixed.cause("io_uring"), &fixed.finding("engine")["details"]["engine"]),
+            ("", &"uring".into())
+        );
+    }
+    assert_eq!(ask(&[], &[], &[("UAIO_URING_MASK", "cqe_skip")]).cause("io_uring"), "");
+}
+
 /// What the user has asked for himself; the fix is done in a shell that then asks again.
 #[test]
 fn settings_in_the_way() {
@@ -138,25 +158,26 @@ fn no_proc() {
     assert_eq!(fixed.cause("engine"), "");
 }
 
+/// A file that its owner has closed to others.
 #[test]
-fn no_threads() {
+fn a_file_that_may_not_be_read() {
     if !geteuid().is_root() {
-        return not_applicable("needs root, to be a user of its own");
+        return not_applicable("needs root, to be another user");
     }
     let dir = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-    let own = dir.path().join("uaio");
+    let [own, closed] = ["uaio", "closed"].map(|name| dir.path().join(name));
     copy(&uaio(), &own);
-    let alone = |fix: &str| {
-        let mut command = shell(&format!("{fix}exec {} doctor --json", own.display()));
-        let limit = || setrlimit(Resource::RLIMIT_NPROC, 1, 1000).map_err(std::io::Error::from);
-        // SAFETY: setrlimit is async-signal-safe.
-        unsafe { command.pre_exec(limit) };
-        Answer::of(command.uid(LONELY).gid(LONELY))
+    fs::write(&closed, [0; 8192]).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o600)).unwrap();
+    let ask = || {
+        let mut command = clean(own.as_ref());
+        Answer::of(command.args(["doctor", "--json", "--path"]).arg(&closed).uid(LONELY).gid(LONELY))
     };
-    let answer = alone("");
-    assert_eq!((answer.cause("engine"), answer.fix("engine")), ("nproc", "ulimit -u 1000"), "{:#}", answer.0);
-    assert_eq!(alone(&format!("{}; ", answer.fix("engine"))).cause("engine"), "");
+    let (answer, topic) = (ask(), format!("path {}", closed.display()));
+    assert_eq!((answer.cause(&topic), answer.status()), ("not-readable", 1));
+    assert!(output(&mut shell(answer.fix(&topic))).status.success());
+    assert_eq!(ask().cause(&topic), "");
 }
 
 /// Linux 5.12 and later do not count rings; a limit of 0 is then no trouble, and none is made up.

@@ -95,6 +95,30 @@ fn file_capabilities_and_how_to_drop_them() {
     assert_eq!(as_user().cause("program"), "");
 }
 
+/// As in a program that was set-user-ID and starts uaio: a real user, and another effective one.
+#[test]
+fn privileges_of_our_own() {
+    if !geteuid().is_root() {
+        return not_applicable("needs root");
+    }
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    let own = dir.path().join("uaio");
+    copy(&uaio(), &own);
+    copy(&libraries().join("libuaio_preload.so"), &dir.path().join("libuaio_preload.so"));
+    let real = ["--ruid=54323", "--rgid=54323", "--clear-groups"];
+    let with = |words: &[&str]| {
+        let mut command = clean("setpriv".as_ref());
+        command.args(real).args(words).arg(&own).args(["doctor", "--json", "--", "/bin/true"]);
+        Answer::of(&mut command)
+    };
+    let answer = with(&[]);
+    assert_eq!((answer.cause("program"), answer.status()), ("privileged", 2), "{:#}", answer.0);
+    let fix = answer.fix("program").strip_suffix(" uaio run -- /bin/true").unwrap();
+    let words: Vec<&str> = fix.split(' ').collect();
+    assert_eq!(with(&words).cause("program"), "");
+}
+
 /// The address of the instruction that `ways.c` marks.
 fn marked(program: &Path) -> u64 {
     let names = output(Command::new("nm").arg(program));
@@ -211,9 +235,62 @@ fn other_libraries_that_are_missing() {
     let answer = about(&program);
     assert_eq!(answer.cause("libraries"), "no-library");
     assert!(!output(&mut clean(program.as_ref())).status.success());
+    let mended = |fix: &str| {
+        let result = output(&mut shell(fix));
+        assert_eq!((stdout(&result), result.status.code()), ("0\n", Some(0)), "{fix}: {}", stderr(&result));
+    };
+    mended(answer.fix("libraries"));
     let environment = [("LD_LIBRARY_PATH", dir.path().to_str().unwrap())];
     let found = ask(&[], &["--".as_ref(), program.as_os_str()], &environment);
     assert!(!found.0["findings"].to_string().contains("no-library"));
+    // Where nobody finds it, the user has to say.
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::rename(&library, elsewhere.path().join("libelsewhere.so")).unwrap();
+    let answer = about(&program);
+    assert_eq!(answer.finding("libraries")["fixes"][0]["note"], "DIR is where they are");
+    mended(&answer.fix("libraries").replace("DIR", elsewhere.path().to_str().unwrap()));
+}
+
+/// As of a program that was built for another place.
+#[test]
+fn a_loader_that_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let loader = dir.path().join("other place/ld-linux-x86-64.so.2");
+    let option = format!("-Wl,--dynamic-linker={}", loader.display());
+    let Some(program) = ways(dir.path(), "moved", &[&option]).filter(|_| cfg!(target_arch = "x86_64")) else {
+        return not_applicable("no compiler for x86-64");
+    };
+    let answer = about(&program);
+    assert_eq!((answer.cause("libraries"), answer.status()), ("loader", 1), "{:#}", answer.0);
+    assert!(output(&mut shell(answer.fix("libraries"))).status.success());
+    let fixed = about(&program);
+    assert!(!fixed.0["findings"].to_string().contains("\"libraries\""), "{:#}", fixed.0);
+    assert_eq!(fixed.cause("preload"), "");
+    assert_eq!(stdout(&output(&mut clean(program.as_ref()))), "0\n");
+}
+
+/// It would be run, so its owner is asked to.
+#[test]
+fn a_loader_of_another_user() {
+    if !geteuid().is_root() {
+        return not_applicable("needs root");
+    }
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    let [loader, own] = ["ld-linux-own.so", "uaio"].map(|name| dir.path().join(name));
+    let option = format!("-Wl,--dynamic-linker={}", loader.display());
+    let Some(program) = ways(dir.path(), "theirs", &[&option]) else { return not_applicable("no compiler") };
+    let system =
+        output(clean("sh".as_ref()).args(["-c", "ls /lib64/ld-linux-*.so.2 /lib/ld-linux-*.so.1 2>/dev/null"]));
+    copy(Path::new(stdout(&system).lines().next().unwrap()), &loader);
+    copy(&uaio(), &own);
+    copy(&libraries().join("libuaio_preload.so"), &dir.path().join("libuaio_preload.so"));
+    chown(&loader, Some(NOBODY), Some(NOBODY)).unwrap();
+    let answer = about(&program);
+    assert_eq!((answer.cause("libraries"), answer.status()), ("loader", 1), "{:#}", answer.0);
+    let fix = answer.fix("libraries").replace("uaio doctor", &format!("{} doctor --json", own.display()));
+    let fixed = Answer::of(&mut shell(&fix));
+    assert!(!fixed.0["findings"].to_string().contains("\"libraries\""), "{:#}", fixed.0);
 }
 
 /// What the loader says about a broken library is handed on.

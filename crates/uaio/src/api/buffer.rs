@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 /// Bytes that an operation can write to a file.
 ///
-/// Provided for `Vec<u8>`, `Box<[u8]>`, `Arc<[u8]>`, `String`, `&[u8]`, `&str`, `&mut [u8]`,
+/// Provided for `Vec<u8>`, `Box<[u8]>`, `Arc<[u8]>`, `String`, `&[u8]`, `&[u8; N]`, `&str`, `&mut [u8]`,
 /// [`AlignedBuf`](crate::AlignedBuf) and [`PoolBuf`](crate::PoolBuf).
 ///
 /// # Safety
@@ -14,9 +14,10 @@ use std::sync::Arc;
 /// * these bytes are initialised, and nobody writes to them, through this value or otherwise;
 /// * both functions give the same answers again.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be written from by an operation",
-    label = "not a buffer whose memory stays where it is",
-    note = "use `Vec<u8>`, `Box<[u8]>`, `Arc<[u8]>`, `AlignedBuf` or `PoolBuf`; in a scope also `&[u8]`"
+    message = "`{Self}` cannot be a buffer to write from",
+    label = "its bytes do not stay where they are when it moves, or are no bytes",
+    note = "give a `Vec<u8>`, `Box<[u8]>`, `Arc<[u8]>`, `String`, `AlignedBuf` or `PoolBuf` itself: the completion gives it back",
+    note = "in `Context::scope` a borrowed one does as well: `&buffer[..]`"
 )]
 pub unsafe trait IoBuf {
     /// Address of the first byte.
@@ -38,9 +39,10 @@ pub unsafe trait IoBuf {
 /// * nobody else reads or writes these bytes: so nothing that shares its memory, such as `Arc<[u8]>`;
 /// * `io_room` gives the same answer again.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be read into by an operation",
-    label = "not a buffer that is nobody else's and stays where it is",
-    note = "use `Vec<u8>`, `Box<[u8]>`, `AlignedBuf` or `PoolBuf`; in a scope also `&mut [u8]`"
+    message = "`{Self}` cannot be a buffer to read into",
+    label = "its bytes do not stay where they are when it moves, or are not its alone, or are no bytes",
+    note = "give a `Vec<u8>`, `Box<[u8]>`, `AlignedBuf` or `PoolBuf` itself: the completion gives it back",
+    note = "in `Context::scope` a borrowed one does as well: `&mut buffer[..]`"
 )]
 pub unsafe trait IoBufMut {
     /// Address of the first byte.
@@ -173,4 +175,15 @@ unsafe impl IoBufMut for &mut [u8] {
     }
 
     unsafe fn set_filled(&mut self, _bytes: usize) {}
+}
+
+// SAFETY: as `&[u8]`.
+unsafe impl<const N: usize> IoBuf for &[u8; N] {
+    fn io_ptr(&self) -> *const u8 {
+        self.as_ptr()
+    }
+
+    fn io_len(&self) -> usize {
+        N
+    }
 }

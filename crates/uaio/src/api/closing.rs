@@ -9,7 +9,8 @@ use super::completion::Ended;
 use super::context::Context;
 use crate::os::lock::{block_signals, restore_signals};
 
-/// The end of a context: [`wait`](Closing::wait) for it on a thread, or `.await` it in a task. Dropping it waits, too.
+/// The end of a context: [`wait`](Closing::wait) for it on a thread, or `.await` it in a task. Dropping it waits, too, unless it
+/// was polled: then a thread of its own does.
 #[must_use = "dropping this waits for the end of the context, and blocks"]
 #[derive(Debug)]
 pub struct Closing {

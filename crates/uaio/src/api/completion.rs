@@ -76,7 +76,6 @@ impl<B> From<Rejected<'_, B>> for std::io::Error {
 }
 
 /// What became of a batch: the operations are accepted in order, until one is refused.
-#[derive(Debug)]
 #[must_use = "a batch may be accepted in part: look at `rest`"]
 pub struct Batch<'f, B, A = Ticket<B>> {
     /// The accepted ones, in order: their tickets, or their numbers where a [`Completions`](crate::Completions) has them.
@@ -94,6 +93,13 @@ impl<'f, B, A> Batch<'f, B, A> {
     /// The batch itself, when some were not.
     pub fn all(self) -> std::result::Result<Vec<A>, Batch<'f, B, A>> {
         if self.rest.is_empty() { Ok(self.accepted) } else { Err(self) }
+    }
+}
+
+impl<B, A: fmt::Debug> fmt::Debug for Batch<'_, B, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Batch { accepted, rest, errno } = self;
+        f.debug_struct("Batch").field("accepted", accepted).field("rest", rest).field("errno", errno).finish()
     }
 }
 

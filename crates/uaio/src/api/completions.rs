@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::completion::{Batch, Completion, Rejected};
+use super::completion::{Batch, Completion, Rejected, outcome};
 use super::flights::{Home, State};
-use super::operation::Operation;
+use super::operation::{Finish, Operation};
 use super::shared::Shared;
-use super::ticket::{Taken, Ticket, taken};
+use super::ticket::Ticket;
 
 /// Completions that are taken out of the context at once.
 const MOST: usize = 64;
@@ -36,8 +36,53 @@ const MOST: usize = 64;
 pub struct Completions<B> {
     shared: Arc<Shared>,
     queue: u32,
-    /// What has ended and was taken out of the context, several under one lock.
-    ready: VecDeque<Taken<B>>,
+    ready: Ready<B>,
+}
+
+/// What has ended and was taken out of the context, several under one lock.
+struct Ready<B> {
+    /// Number, what came of it, and buffer.
+    list: VecDeque<(u64, i64, B)>,
+    /// Of the last ones: what has still to tell their buffers what was read. That is code of the buffers' types, so it is run
+    /// without the lock.
+    untold: VecDeque<Finish>,
+}
+
+impl<B> Ready<B> {
+    /// Moves what has ended out of the context. One by one where bytes are limited: those are counted until they are asked for.
+    ///
+    /// # Safety
+    /// The queue's operations own `B`s, and the caller has the only claim to them.
+    unsafe fn take_ended(&mut self, shared: &Shared, state: &mut State, queue: u32) {
+        let most = if shared.limits_bytes() { 1 } else { MOST };
+        while self.list.len() < most
+            && let Some((token, res)) = state.dequeue(queue)
+        {
+            // SAFETY: the caller's promise; the lock is held, so the place is still nobody else's.
+            let (buffer, finish) = unsafe { shared.take::<B>(token) };
+            self.list.push_back((token.0, res, buffer));
+            self.untold.push_back(finish);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.untold.clear();
+        self.list.clear();
+    }
+
+    /// The next one.
+    fn pop(&mut self) -> Option<Completion<B>> {
+        while let Some(finish) = self.untold.pop_front() {
+            let at = self.list.len() - 1 - self.untold.len();
+            let (_, res, buffer) = &mut self.list[at];
+            if let Ok(bytes) = outcome(*res) {
+                // SAFETY: the function is for this buffer, into which so many bytes were read.
+                unsafe { finish((&raw mut *buffer).cast(), bytes) };
+            }
+        }
+        let (id, res, buffer) = self.list.pop_front()?;
+        Some(Completion { id, result: outcome(res), buffer })
+    }
 }
 
 impl<B> Unpin for Completions<B> {}
@@ -45,7 +90,7 @@ impl<B> Unpin for Completions<B> {}
 impl<B> Completions<B> {
     pub(crate) fn new(shared: Arc<Shared>) -> Completions<B> {
         let queue = if shared.is_ours() { shared.lock().open_queue() } else { 0 };
-        Completions { shared, queue, ready: VecDeque::new() }
+        Completions { shared, queue, ready: Ready { list: VecDeque::new(), untold: VecDeque::new() } }
     }
 
     /// Submits an operation and puts it in: as [`Context::submit`](crate::Context::submit) and [`push`](Completions::push), and
@@ -61,8 +106,8 @@ impl<B> Completions<B> {
         unsafe { self.shared.submit(operation, Home::Queue(self.queue)) }.map(|token| token.0)
     }
 
-    /// Submits several operations and puts them in: as [`Context::submit_all`](crate::Context::submit_all), with one
-    /// allocation less.
+    /// Submits several operations and puts them in: as [`Context::submit_all`](crate::Context::submit_all). What was accepted
+    /// are the operations' numbers.
     pub fn submit_all<'f>(&mut self, operations: impl IntoIterator<Item = Operation<'f, B>>) -> Batch<'f, B, u64>
     where
         B: Send + 'static,
@@ -89,7 +134,11 @@ impl<B> Completions<B> {
     /// Operations in it, ended or not.
     #[must_use]
     pub fn len(&self) -> usize {
-        if self.shared.is_ours() { self.ready.len() + self.shared.lock().pending(self.queue) as usize } else { 0 }
+        if self.shared.is_ours() {
+            self.ready.list.len() + self.shared.lock().pending(self.queue) as usize
+        } else {
+            0
+        }
     }
 
     /// Whether there are none.
@@ -107,7 +156,7 @@ impl<B> Completions<B> {
         if !self.fetch() && self.shared.reap_now() > 0 {
             self.fetch();
         }
-        self.ready.pop_front().map(Taken::complete)
+        self.ready.pop()
     }
 
     /// The completions that are here, once there is at least one: waits for that, as [`next`](Iterator::next), with at most one
@@ -115,7 +164,7 @@ impl<B> Completions<B> {
     /// for stay.
     pub fn next_batch(&mut self) -> impl Iterator<Item = Completion<B>> {
         self.wait_for_one(None);
-        std::iter::from_fn(|| self.ready.pop_front().map(Taken::complete))
+        std::iter::from_fn(|| self.ready.pop())
     }
 
     /// The next completion, waiting for at most `timeout`. `None`: the time is over, or nothing is left.
@@ -125,7 +174,7 @@ impl<B> Completions<B> {
 
     fn next_before(&mut self, timeout: Option<Duration>) -> Option<Completion<B>> {
         self.wait_for_one(timeout);
-        self.ready.pop_front().map(Taken::complete)
+        self.ready.pop()
     }
 
     /// Waits until something is in `ready`, nothing is left, or the time is over. In a forked child `ready` is the parent's.
@@ -133,35 +182,26 @@ impl<B> Completions<B> {
         if !self.shared.is_ours() {
             return self.ready.clear();
         }
-        if !self.ready.is_empty() {
+        if !self.ready.list.is_empty() {
             return;
         }
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let Completions { shared, queue, ready } = self;
         let come = |state: &mut State| {
-            take_ended(shared, state, *queue, ready);
-            (!ready.is_empty() || state.pending(*queue) == 0).then_some(())
+            // SAFETY: `push` and the submits took the only claims over, for `B`s.
+            unsafe { ready.take_ended(shared, state, *queue) };
+            (!ready.list.is_empty() || state.pending(*queue) == 0).then_some(())
         };
         shared.wait_until(deadline, come);
     }
 
     /// Whether something is in `ready`, after a look at what was dispatched.
     fn fetch(&mut self) -> bool {
-        if self.ready.is_empty() {
-            take_ended(&self.shared, &mut self.shared.lock(), self.queue, &mut self.ready);
+        if self.ready.list.is_empty() {
+            // SAFETY: as in `wait_for_one`.
+            unsafe { self.ready.take_ended(&self.shared, &mut self.shared.lock(), self.queue) };
         }
-        !self.ready.is_empty()
-    }
-}
-
-/// Moves what has ended out of the context. One by one where bytes are limited: those are counted until they are asked for.
-fn take_ended<B>(shared: &Shared, state: &mut State, queue: u32, ready: &mut VecDeque<Taken<B>>) {
-    let most = if shared.limits_bytes() { 1 } else { MOST };
-    while ready.len() < most
-        && let Some(token) = state.dequeue(queue)
-    {
-        // SAFETY: `push` took the only claim over, from a ticket for a `B`.
-        ready.extend(unsafe { taken(shared, state, token) });
+        !self.ready.list.is_empty()
     }
 }
 
@@ -191,8 +231,9 @@ impl<B> Drop for Completions<B> {
         }
         loop {
             let mut state = self.shared.lock();
-            take_ended(&self.shared, &mut state, self.queue, &mut self.ready);
-            if self.ready.is_empty() {
+            // SAFETY: as in `wait_for_one`.
+            unsafe { self.ready.take_ended(&self.shared, &mut state, self.queue) };
+            if self.ready.list.is_empty() {
                 let waker = state.close_queue(self.queue);
                 drop(state);
                 return drop(waker);
@@ -214,7 +255,7 @@ mod stream {
     use std::pin::Pin;
     use std::task::{Context as Task, Poll};
 
-    use super::{Completion, Completions, Taken, take_ended};
+    use super::{Completion, Completions};
     use crate::api::reactor;
 
     /// Waits without blocking, as [`Ticket`](crate::Ticket)'s `Future` does. `None` when no operation is left.
@@ -226,15 +267,16 @@ mod stream {
                 return Poll::Ready(None);
             }
             let this = self.get_mut();
-            if this.ready.is_empty() {
+            if this.ready.list.is_empty() {
                 this.shared.reap_now();
             }
             let waker = task.waker().clone();
             let mut state = this.shared.lock();
-            take_ended(&this.shared, &mut state, this.queue, &mut this.ready);
-            if let Some(taken) = this.ready.pop_front() {
+            // SAFETY: as in `wait_for_one`.
+            unsafe { this.ready.take_ended(&this.shared, &mut state, this.queue) };
+            if !this.ready.list.is_empty() {
                 drop(state);
-                return Poll::Ready(Some(Taken::complete(taken)));
+                return Poll::Ready(this.ready.pop());
             }
             if state.pending(this.queue) == 0 {
                 return Poll::Ready(None);

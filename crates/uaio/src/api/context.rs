@@ -159,8 +159,11 @@ impl Context {
         Ok(Ticket::new(Arc::clone(&self.shared), token))
     }
 
-    /// Submits several operations, in order, with one io_submit for each 64, until one is refused. Three allocations for all
-    /// of them, and one more where some are refused.
+    /// Submits several operations, in order, with one io_submit for each 32, until one is refused. One allocation for all
+    /// of them, and one more where some are refused. Blocks as [`submit`](Context::submit) does.
+    ///
+    /// `operations` may be any iterator; while it is asked for the next one, up to 32 places of the context are taken, of which
+    /// those that are not needed are given back.
     pub fn submit_all<'f, B: Send + 'static>(
         &self,
         operations: impl IntoIterator<Item = Operation<'f, B>>,

@@ -48,7 +48,8 @@ impl Shared {
 
     fn cancel_everything(&self) {
         if self.kernel {
-            self.cancel_each(State::polls);
+            // It ends the polls among them, and refuses the others.
+            self.cancel_each(State::all);
         } else {
             let _ = entry::cancel_all(self.id);
         }

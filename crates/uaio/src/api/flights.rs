@@ -12,7 +12,7 @@ use crate::errno::{Errno, Result};
 const NONE: u32 = u32::MAX;
 
 /// Which operation: `serial << 32 | index`. It travels as `aio_data`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Token(pub(crate) u64);
 
 impl Token {
@@ -64,8 +64,6 @@ struct Flight {
     detached: bool,
     notify: Notify,
     scope: Option<u32>,
-    /// The bare operation can be cancelled on a kernel context.
-    is_poll: bool,
 }
 
 /// Operations whose completions are taken in the order in which they come.
@@ -124,7 +122,6 @@ impl State {
             detached: false,
             notify: Notify::Nobody,
             scope: None,
-            is_poll: false,
         };
         State {
             flights: (0..capacity).map(flight).collect(),
@@ -147,7 +144,7 @@ impl State {
     }
 
     /// A place for one more operation. EAGAIN, EINVAL (closed).
-    pub(crate) fn reserve(&mut self, home: Home, is_poll: bool) -> Result<Token> {
+    pub(crate) fn reserve(&mut self, home: Home) -> Result<Token> {
         if self.closed {
             return Err(Errno::EINVAL);
         }
@@ -160,7 +157,7 @@ impl State {
             Home::Scope(scope) => (Some(scope), Notify::Nobody),
             Home::Queue(queue) => (None, Notify::Queue(queue)),
         };
-        *flight = Flight { phase: Phase::Flying, serial, next: NONE, detached: false, notify, scope, is_poll };
+        *flight = Flight { phase: Phase::Flying, serial, next: NONE, detached: false, notify, scope };
         self.in_flight += 1;
         match home {
             Home::Ticket => {}
@@ -168,6 +165,18 @@ impl State {
             Home::Queue(queue) => self.queues[queue as usize].pending += 1,
         }
         Ok(Token::new(index, serial))
+    }
+
+    /// Places for as many operations, or for as many as there is room for. EAGAIN: there is none; EINVAL.
+    pub(crate) fn reserve_some(&mut self, home: Home, tokens: &mut [Token]) -> Result<usize> {
+        for (count, token) in tokens.iter_mut().enumerate() {
+            match self.reserve(home) {
+                Ok(place) => *token = place,
+                Err(errno) if count == 0 => return Err(errno),
+                Err(_) => return Ok(count),
+            }
+        }
+        Ok(tokens.len())
     }
 
     /// The operation was refused, and what it owned is out: its place is free.
@@ -262,9 +271,9 @@ impl State {
         (false, self.unwatched(former))
     }
 
-    /// The flights that io_cancel of a kernel context can find.
-    pub(crate) fn polls(&self) -> Vec<usize> {
-        self.flying(|flight| flight.is_poll)
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<usize> {
+        self.flying(|_| true)
     }
 
     /// The flights of a scope.
@@ -341,17 +350,23 @@ impl State {
         waker.map_or(Landed::Kept, Landed::Wake)
     }
 
-    /// The first of a queue's operations that has ended, out of the queue.
-    pub(crate) fn dequeue(&mut self, queue: u32) -> Option<Token> {
+    /// The first of a queue's operations that has ended, and its result. Its place is free then, so what it owned must be
+    /// taken out before anybody else can have it.
+    pub(crate) fn dequeue(&mut self, queue: u32) -> Option<(Token, i64)> {
         let queue = &mut self.queues[queue as usize];
-        let flight = self.flights.get(queue.head as usize)?;
-        let token = Token::new(queue.head, flight.serial);
+        let index = queue.head;
+        let flight = self.flights.get_mut(index as usize)?;
+        let Phase::Done(res) = flight.phase else { return None };
         queue.head = flight.next;
         if queue.head == NONE {
             queue.tail = NONE;
         }
         queue.pending -= 1;
-        Some(token)
+        flight.phase = Phase::Free;
+        flight.notify = Notify::Nobody;
+        flight.next = self.free;
+        self.free = index;
+        Some((Token::new(index, flight.serial), res))
     }
 
     /// Whether the first of a queue's operations has ended.

@@ -1,15 +1,14 @@
-//! Submitting: a place for each operation, its iocb there, and one io_submit for all of them.
+//! Submitting one operation: a place for it, its iocb there, and io_submit. `batch.rs` does it for several.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering;
 
-use super::completion::{Batch, Rejected};
+use super::completion::Rejected;
 use super::flights::{Home, Token};
 use super::operation::{Describe, Operation, Parts};
 use super::shared::{OWN_PIECES, Shared};
 use crate::abi::{IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_POLL, IOCB_FLAG_IOPRIO, IOCB_FLAG_RESFD, Iocb, Iovec};
 use crate::errno::{Errno, Result};
-use crate::sys;
 
 /// Gives a place back when the description of a buffer panics.
 struct Place<'a> {
@@ -50,61 +49,30 @@ impl List<'_> {
     }
 }
 
-/// Operations that one io_submit takes.
-const AT_ONCE: usize = 64;
-
-/// An operation of a batch; its buffer is elsewhere while it is in its place.
-type Open<'f, B> = (Parts<'f, B>, Option<B>);
-
-/// Places for a batch: those that were not sent are given back, also when the description of a buffer panics. (The buffers
-/// that were in their places by then are leaked, as above.)
-struct Reserved<'a> {
-    shared: &'a Shared,
-    tokens: Vec<Token>,
-    sent: usize,
-}
-
-impl Reserved<'_> {
-    /// Those that were sent.
-    fn finish(mut self) -> Vec<Token> {
-        let mut tokens = std::mem::take(&mut self.tokens);
-        self.give_back(&tokens[self.sent..]);
-        tokens.truncate(self.sent);
-        tokens
-    }
-
-    fn give_back(&self, tokens: &[Token]) {
-        if !tokens.is_empty() {
-            let mut state = self.shared.lock();
-            tokens.iter().for_each(|token| state.unreserve(*token));
-        }
-    }
-}
-
-impl Drop for Reserved<'_> {
-    fn drop(&mut self) {
-        self.give_back(self.tokens.get(self.sent..).unwrap_or_default());
-    }
-}
-
 impl Shared {
     /// A place for an operation, looking for events when there is none. EAGAIN.
-    fn reserve(&self, home: Home, opcode: u16) -> Result<Token> {
-        let is_poll = opcode == IOCB_CMD_POLL;
-        match self.lock().reserve(home, is_poll) {
+    fn reserve(&self, home: Home) -> Result<Token> {
+        let mut token = [Token::default()];
+        self.reserve_some(home, &mut token).map(|_| token[0])
+    }
+
+    /// Places for as many operations, or for as many as there is room for, looking for events when there is none. EAGAIN,
+    /// EINVAL.
+    pub(super) fn reserve_some(&self, home: Home, tokens: &mut [Token]) -> Result<usize> {
+        match self.lock().reserve_some(home, tokens) {
             Err(Errno::EAGAIN) => {}
             other => return other,
         }
         self.reap_now();
-        self.lock().reserve(home, is_poll)
+        self.lock().reserve_some(home, tokens)
     }
 
     /// Gets an operation ready: afterwards its iocb can be submitted. EAGAIN: too many operations or bytes.
-    fn prepare<B>(&self, parts: &Parts<'_, B>, buffer: B, home: Home) -> std::result::Result<Token, (Errno, B)> {
+    fn prepare<B>(&self, parts: &Parts<'_>, buffer: B, home: Home) -> std::result::Result<Token, (Errno, B)> {
         if !self.is_ours() {
             return Err((Errno::EINVAL, buffer));
         }
-        let token = match self.reserve(home, parts.shape.opcode) {
+        let token = match self.reserve(home) {
             Ok(token) => token,
             Err(errno) => return Err((errno, buffer)),
         };
@@ -121,12 +89,12 @@ impl Shared {
 
     /// # Safety
     /// The caller has reserved the place.
-    unsafe fn fill<B>(&self, token: Token, buffer: B, parts: &Parts<'_, B>) -> u64 {
+    pub(super) unsafe fn fill<B>(&self, token: Token, buffer: B, parts: &Parts<'_>) -> u64 {
         // SAFETY: the caller alone has the place.
         let cell = unsafe { &mut *self.cell(token) };
         cell.finish = parts.shape.finish;
         cell.bytes = 0;
-        let buffer = cell.payload.put(buffer);
+        let buffer = cell.payload.put(buffer).cast();
         let (piece, bytes) = match parts.shape.describe {
             Describe::Nowhere => (Iovec { base: usize::from(parts.mask), len: 0 }, 0),
             Describe::One(describe) => {
@@ -146,7 +114,7 @@ impl Shared {
         bytes
     }
 
-    fn iocb<B>(&self, token: Token, parts: &Parts<'_, B>, piece: Iovec) -> Iocb {
+    fn iocb(&self, token: Token, parts: &Parts<'_>, piece: Iovec) -> Iocb {
         let opcode = parts.shape.opcode;
         let priority =
             parts.priority.filter(|_| !matches!(opcode, IOCB_CMD_POLL | IOCB_CMD_FSYNC | IOCB_CMD_FDSYNC));
@@ -167,7 +135,7 @@ impl Shared {
         }
     }
 
-    fn count_bytes(&self, token: Token, bytes: u64) -> Result<()> {
+    pub(super) fn count_bytes(&self, token: Token, bytes: u64) -> Result<()> {
         if !self.limits_bytes() || bytes == 0 {
             return Ok(());
         }
@@ -205,7 +173,7 @@ impl Shared {
         };
         let mut list = [self.iocb_of(token)];
         // SAFETY: the iocb and what it names are in place until the event was taken.
-        match unsafe { sys::io_submit(self.id, 1, list.as_mut_ptr()) } {
+        match unsafe { self.io_submit(&mut list) } {
             Ok(_) => Ok(token),
             Err(errno) => {
                 // SAFETY: it was not accepted.
@@ -218,90 +186,5 @@ impl Shared {
     pub(super) fn iocb_of(&self, token: Token) -> *mut Iocb {
         // SAFETY: the place is inside the slice; no reference is made.
         unsafe { &raw mut (*self.cell(token)).iocb }
-    }
-
-    /// Submits operations in order, with as few calls as possible, until one is refused.
-    ///
-    /// # Safety
-    /// As [`submit`](Shared::submit).
-    pub(crate) unsafe fn submit_all<'f, B, A>(
-        &self,
-        operations: impl IntoIterator<Item = Operation<'f, B>>,
-        home: Home,
-        claim: impl Fn(Token) -> A,
-    ) -> Batch<'f, B, A> {
-        let open = |Operation { parts, buffer }| (parts, Some(buffer));
-        let mut operations: Vec<Open<'f, B>> = operations.into_iter().map(open).collect();
-        let mut reserved = Reserved { shared: self, tokens: Vec::with_capacity(operations.len()), sent: 0 };
-        let lacking = self.reserve_all(home, &operations, &mut reserved.tokens);
-        let (ready, limit) = self.fill_all(&mut operations, &reserved.tokens);
-        // SAFETY: the iocbs and what they name are in place until their events were taken.
-        let (sent, refused) = unsafe { self.send(&reserved.tokens[..ready]) };
-        for (token, operation) in reserved.tokens[..ready].iter().zip(&mut operations).skip(sent) {
-            // SAFETY: it was not accepted.
-            operation.1 = Some(unsafe { self.take(*token) }.0);
-        }
-        reserved.sent = sent;
-        let close = |(parts, buffer): Open<'f, B>| Some(Operation { parts, buffer: buffer? });
-        let rest = operations.drain(sent..).filter_map(close).collect();
-        Batch {
-            accepted: reserved.finish().into_iter().map(claim).collect(),
-            rest,
-            errno: refused.or(limit).or(lacking),
-        }
-    }
-
-    /// Places for as many as there is room for, looking for events when there is too little. EAGAIN, EINVAL.
-    fn reserve_all<B>(&self, home: Home, operations: &[Open<'_, B>], tokens: &mut Vec<Token>) -> Option<Errno> {
-        if !self.is_ours() {
-            return Some(Errno::EINVAL);
-        }
-        let go_on = |tokens: &mut Vec<Token>| {
-            let mut state = self.lock();
-            operations[tokens.len()..].iter().try_for_each(|(parts, _)| {
-                tokens.push(state.reserve(home, parts.shape.opcode == IOCB_CMD_POLL)?);
-                Ok(())
-            })
-        };
-        match go_on(tokens) {
-            Err(Errno::EAGAIN) => {}
-            other => return other.err(),
-        }
-        self.reap_now();
-        go_on(tokens).err()
-    }
-
-    /// Moves the buffers into their places; returns how many are ready, and why not more.
-    fn fill_all<B>(&self, operations: &mut [Open<'_, B>], tokens: &[Token]) -> (usize, Option<Errno>) {
-        for (ready, ((parts, buffer), token)) in operations.iter_mut().zip(tokens).enumerate() {
-            let Some(owned) = buffer.take() else { return (ready, None) };
-            // SAFETY: the place was reserved by the caller.
-            let bytes = unsafe { self.fill(*token, owned, parts) };
-            if let Err(errno) = self.count_bytes(*token, bytes) {
-                // SAFETY: it owns what was just put in, and was not submitted.
-                *buffer = Some(unsafe { self.take(*token) }.0);
-                return (ready, Some(errno));
-            }
-        }
-        (tokens.len(), None)
-    }
-
-    /// io_submit until all are accepted, or one is refused.
-    ///
-    /// # Safety
-    /// As io_submit.
-    unsafe fn send(&self, tokens: &[Token]) -> (usize, Option<Errno>) {
-        let mut sent = 0;
-        while sent < tokens.len() {
-            let mut list = [std::ptr::null_mut(); AT_ONCE];
-            list.iter_mut().zip(&tokens[sent..]).for_each(|(place, token)| *place = self.iocb_of(*token));
-            let count = (tokens.len() - sent).min(AT_ONCE);
-            // SAFETY: the caller's promise.
-            match unsafe { sys::io_submit(self.id, count as isize, list.as_mut_ptr()) } {
-                Ok(count) => sent += count,
-                Err(errno) => return (sent, Some(errno)),
-            }
-        }
-        (sent, None)
     }
 }

@@ -1,6 +1,7 @@
 //! The safe API: `sys` below, [`Context`] over it, scopes and tasks over that.
 
 mod aligned;
+mod batch;
 mod buffer;
 mod closing;
 mod completion;
@@ -8,6 +9,7 @@ mod completions;
 mod context;
 mod ending;
 mod faults;
+mod file;
 mod flights;
 mod launch;
 mod operation;
@@ -28,7 +30,8 @@ pub use completion::{Batch, Completion, Ended, Rejected};
 pub use completions::Completions;
 pub use context::{Builder, Context, Engine};
 pub use faults::{Faults, FaultsError};
-pub use operation::{IoFile, Operation, Priority, Readiness, RwFlags};
+pub use file::{IntoIoFile, IoFile};
+pub use operation::{Operation, Priority, Readiness, RwFlags};
 pub use pool::{BufferPool, PoolBuf};
 pub use scope::{Scope, ScopedTicket};
 pub use ticket::{Cancel, Ticket};

@@ -1,10 +1,9 @@
 //! What can be asked for.
 
-use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::os::fd::{AsFd, AsRawFd};
 
 use super::buffer::{IoBuf, IoBufMut};
+use super::file::{IntoIoFile, IoFile};
 use crate::abi::*;
 
 bitflags::bitflags! {
@@ -55,86 +54,45 @@ bitflags::bitflags! {
 /// I/O priority of one read or write, as `ioprio_set(2)` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
-    /// Before all others, 0 first, 7 last. [`EPERM`](crate::Errno::EPERM) without CAP_SYS_ADMIN or CAP_SYS_NICE.
+    /// Before all others, 0 first, 7 last ([`EINVAL`](crate::Errno::EINVAL) beyond). [`EPERM`](crate::Errno::EPERM) without CAP_SYS_ADMIN or CAP_SYS_NICE.
     RealTime(u8),
-    /// As most, 0 first, 7 last.
+    /// As most, 0 first, 7 last ([`EINVAL`](crate::Errno::EINVAL) beyond).
     BestEffort(u8),
     /// When nobody else wants the device.
     Idle,
 }
 
 impl Priority {
+    /// Class and level; for a level that there is none of, a class that there is none of.
     fn number(self) -> i16 {
-        let (class, level) = match self {
-            Priority::RealTime(level) => (1, level),
-            Priority::BestEffort(level) => (2, level),
-            Priority::Idle => (3, 0),
-        };
-        (class << 13) | i16::from(level)
-    }
-}
-
-/// The file of an operation. It is needed until submit has returned: by then the library has the file itself, and
-/// the descriptor may be closed or used again.
-///
-/// Made by `into()` from `&File`, `&OwnedFd`, `BorrowedFd`, `Arc<File>`, `Arc<OwnedFd>` (and `&Arc` of both), `File`
-/// and `OwnedFd`: never from a number.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum IoFile<'f> {
-    /// Somebody else's.
-    Borrowed(BorrowedFd<'f>),
-    /// Shared.
-    Fd(Arc<OwnedFd>),
-    /// Shared.
-    File(Arc<File>),
-}
-
-impl AsFd for IoFile<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            IoFile::Borrowed(fd) => *fd,
-            IoFile::Fd(fd) => fd.as_fd(),
-            IoFile::File(file) => file.as_fd(),
+            Priority::RealTime(level @ 0..=7) => (1 << 13) | i16::from(level),
+            Priority::BestEffort(level @ 0..=7) => (2 << 13) | i16::from(level),
+            Priority::Idle => 3 << 13,
+            Priority::RealTime(_) | Priority::BestEffort(_) => -1,
         }
     }
 }
 
-macro_rules! io_file_from {
-    ($($given:ty, |$value:ident| $made:expr;)*) => {
-        $(impl<'f> From<$given> for IoFile<'f> {
-            fn from($value: $given) -> IoFile<'f> {
-                $made
-            }
-        })*
-    };
-}
-
-io_file_from! {
-    BorrowedFd<'f>, |fd| IoFile::Borrowed(fd);
-    &'f File, |file| IoFile::Borrowed(file.as_fd());
-    &'f OwnedFd, |fd| IoFile::Borrowed(fd.as_fd());
-    Arc<OwnedFd>, |fd| IoFile::Fd(fd);
-    Arc<File>, |file| IoFile::File(file);
-    &'f Arc<OwnedFd>, |fd| IoFile::Borrowed(fd.as_fd());
-    &'f Arc<File>, |file| IoFile::Borrowed(file.as_fd());
-    OwnedFd, |fd| IoFile::Fd(Arc::new(fd));
-    File, |file| IoFile::File(Arc::new(file));
-}
-
-/// Where an operation's bytes are.
-pub(crate) enum Describe<B> {
+/// Where an operation's bytes are, given where its buffer is.
+pub(crate) enum Describe {
     Nowhere,
-    One(unsafe fn(*mut B) -> Iovec),
+    One(unsafe fn(*mut ()) -> Iovec),
     /// Piece by piece.
-    Many(unsafe fn(*mut B, &mut dyn FnMut(Iovec))),
+    Many(unsafe fn(*mut (), &mut dyn FnMut(Iovec))),
 }
 
-/// What operations of one kind have in common.
-pub(crate) struct Shape<B> {
+/// What operations of one kind, with one type of buffer, have in common.
+pub(crate) struct Shape {
     pub(crate) opcode: u16,
-    pub(crate) describe: Describe<B>,
+    pub(crate) describe: Describe,
     pub(crate) finish: Finish,
+}
+
+impl Shape {
+    const fn new(opcode: u16, describe: Describe, finish: Finish) -> Shape {
+        Shape { opcode, describe, finish }
+    }
 }
 
 /// Tells the buffer at an address how many bytes were read.
@@ -149,14 +107,14 @@ pub(crate) type Finish = unsafe fn(*mut (), usize);
 /// Source: `io_submit(2)`.
 #[must_use = "an operation does nothing until it is submitted"]
 pub struct Operation<'f, B> {
-    pub(crate) parts: Parts<'f, B>,
+    pub(crate) parts: Parts<'f>,
     pub(crate) buffer: B,
 }
 
 /// An operation without its buffer.
-pub(crate) struct Parts<'f, B> {
+pub(crate) struct Parts<'f> {
     pub(crate) file: IoFile<'f>,
-    pub(crate) shape: Shape<B>,
+    pub(crate) shape: &'static Shape,
     pub(crate) offset: i64,
     pub(crate) rw_flags: u32,
     /// What a poll waits for.
@@ -172,27 +130,27 @@ impl<B> std::fmt::Debug for Operation<'_, B> {
     }
 }
 
-unsafe fn readable<B: IoBuf>(buffer: *mut B) -> Iovec {
-    // SAFETY: the caller's promise: a valid buffer that nobody else uses.
-    let buffer = unsafe { &*buffer };
+unsafe fn readable<B: IoBuf>(buffer: *mut ()) -> Iovec {
+    // SAFETY: the caller's promise: a `B` that nobody else uses.
+    let buffer = unsafe { &*buffer.cast::<B>() };
     Iovec { base: buffer.io_ptr() as usize, len: buffer.io_len() }
 }
 
-unsafe fn writable<B: IoBufMut>(buffer: *mut B) -> Iovec {
+unsafe fn writable<B: IoBufMut>(buffer: *mut ()) -> Iovec {
     // SAFETY: as above.
-    let buffer = unsafe { &mut *buffer };
+    let buffer = unsafe { &mut *buffer.cast::<B>() };
     Iovec { base: buffer.io_mut_ptr() as usize, len: buffer.io_room() }
 }
 
-unsafe fn readable_list<B: IoBuf>(buffers: *mut Vec<B>, piece: &mut dyn FnMut(Iovec)) {
-    // SAFETY: as above.
-    let buffers = unsafe { &*buffers };
+unsafe fn readable_list<B: IoBuf>(buffers: *mut (), piece: &mut dyn FnMut(Iovec)) {
+    // SAFETY: as above, of a `Vec<B>`.
+    let buffers = unsafe { &*buffers.cast::<Vec<B>>() };
     buffers.iter().for_each(|b| piece(Iovec { base: b.io_ptr() as usize, len: b.io_len() }));
 }
 
-unsafe fn writable_list<B: IoBufMut>(buffers: *mut Vec<B>, piece: &mut dyn FnMut(Iovec)) {
+unsafe fn writable_list<B: IoBufMut>(buffers: *mut (), piece: &mut dyn FnMut(Iovec)) {
     // SAFETY: as above.
-    let buffers = unsafe { &mut *buffers };
+    let buffers = unsafe { &mut *buffers.cast::<Vec<B>>() };
     buffers.iter_mut().for_each(|b| piece(Iovec { base: b.io_mut_ptr() as usize, len: b.io_room() }));
 }
 
@@ -220,7 +178,7 @@ unsafe fn were_read<B: IoBufMut>(buffers: *mut (), bytes: usize) {
 }
 
 impl<'f, B> Operation<'f, B> {
-    fn new(shape: Shape<B>, file: IoFile<'f>, buffer: B, offset: u64) -> Operation<'f, B> {
+    fn new(shape: &'static Shape, file: IoFile<'f>, buffer: B, offset: u64) -> Operation<'f, B> {
         let offset = i64::try_from(offset).unwrap_or(-1);
         Operation { parts: Parts { file, shape, offset, rw_flags: 0, mask: 0, priority: None }, buffer }
     }
@@ -245,10 +203,10 @@ impl<'f, B> Operation<'f, B> {
 
 impl<'f, B: IoBufMut> Operation<'f, B> {
     /// Reads at `offset` into `buffer`. The result is the number of bytes, 0 at the end of the file.
-    pub fn read(file: impl Into<IoFile<'f>>, buffer: B, offset: u64) -> Self {
+    pub fn read(file: impl IntoIoFile<'f>, buffer: B, offset: u64) -> Self {
         Operation::new(
-            Shape { opcode: IOCB_CMD_PREAD, describe: Describe::One(writable::<B>), finish: was_read::<B> },
-            file.into(),
+            const { &Shape::new(IOCB_CMD_PREAD, Describe::One(writable::<B>), was_read::<B>) },
+            file.into_io_file(),
             buffer,
             offset,
         )
@@ -259,10 +217,10 @@ impl<'f, B: IoBuf> Operation<'f, B> {
     /// Writes `buffer` at `offset`. The result is the number of bytes.
     ///
     /// Performed inside submit unless the file is open with `O_DIRECT` and the write overwrites blocks that exist.
-    pub fn write(file: impl Into<IoFile<'f>>, buffer: B, offset: u64) -> Self {
+    pub fn write(file: impl IntoIoFile<'f>, buffer: B, offset: u64) -> Self {
         Operation::new(
-            Shape { opcode: IOCB_CMD_PWRITE, describe: Describe::One(readable::<B>), finish: nothing_read },
-            file.into(),
+            const { &Shape::new(IOCB_CMD_PWRITE, Describe::One(readable::<B>), nothing_read) },
+            file.into_io_file(),
             buffer,
             offset,
         )
@@ -272,14 +230,10 @@ impl<'f, B: IoBuf> Operation<'f, B> {
 impl<'f, B: IoBufMut> Operation<'f, Vec<B>> {
     /// Reads at `offset` into the buffers, one after the other. More than 1024 are refused with
     /// [`EINVAL`](crate::Errno::EINVAL).
-    pub fn read_vectored(file: impl Into<IoFile<'f>>, buffers: Vec<B>, offset: u64) -> Self {
+    pub fn read_vectored(file: impl IntoIoFile<'f>, buffers: Vec<B>, offset: u64) -> Self {
         Operation::new(
-            Shape {
-                opcode: IOCB_CMD_PREADV,
-                describe: Describe::Many(writable_list::<B>),
-                finish: were_read::<B>,
-            },
-            file.into(),
+            const { &Shape::new(IOCB_CMD_PREADV, Describe::Many(writable_list::<B>), were_read::<B>) },
+            file.into_io_file(),
             buffers,
             offset,
         )
@@ -289,40 +243,40 @@ impl<'f, B: IoBufMut> Operation<'f, Vec<B>> {
 impl<'f, B: IoBuf> Operation<'f, Vec<B>> {
     /// Writes the buffers at `offset`, one after the other. More than 1024 are refused with
     /// [`EINVAL`](crate::Errno::EINVAL).
-    pub fn write_vectored(file: impl Into<IoFile<'f>>, buffers: Vec<B>, offset: u64) -> Self {
+    pub fn write_vectored(file: impl IntoIoFile<'f>, buffers: Vec<B>, offset: u64) -> Self {
         Operation::new(
-            Shape { opcode: IOCB_CMD_PWRITEV, describe: Describe::Many(readable_list::<B>), finish: nothing_read },
-            file.into(),
+            const { &Shape::new(IOCB_CMD_PWRITEV, Describe::Many(readable_list::<B>), nothing_read) },
+            file.into_io_file(),
             buffers,
             offset,
         )
     }
 }
 
-const fn without_bytes(opcode: u16) -> Shape<()> {
-    Shape { opcode, describe: Describe::Nowhere, finish: nothing_read }
+const fn without_bytes(opcode: u16) -> Shape {
+    Shape::new(opcode, Describe::Nowhere, nothing_read)
 }
 
-const FSYNC: Shape<()> = without_bytes(IOCB_CMD_FSYNC);
-const FDSYNC: Shape<()> = without_bytes(IOCB_CMD_FDSYNC);
-const POLL: Shape<()> = without_bytes(IOCB_CMD_POLL);
+static FSYNC: Shape = without_bytes(IOCB_CMD_FSYNC);
+static FDSYNC: Shape = without_bytes(IOCB_CMD_FDSYNC);
+static POLL: Shape = without_bytes(IOCB_CMD_POLL);
 
 impl<'f> Operation<'f, ()> {
     /// `fsync(2)`: data and metadata of what was written before reach the device. The result is 0. Only writes that
     /// have completed are covered for certain.
-    pub fn fsync(file: impl Into<IoFile<'f>>) -> Self {
-        Operation::new(FSYNC, file.into(), (), 0)
+    pub fn fsync(file: impl IntoIoFile<'f>) -> Self {
+        Operation::new(&FSYNC, file.into_io_file(), (), 0)
     }
 
     /// `fdatasync(2)`: the data does. Else as [`fsync`](Operation::fsync).
-    pub fn fdatasync(file: impl Into<IoFile<'f>>) -> Self {
-        Operation::new(FDSYNC, file.into(), (), 0)
+    pub fn fdatasync(file: impl IntoIoFile<'f>) -> Self {
+        Operation::new(&FDSYNC, file.into_io_file(), (), 0)
     }
 
     /// Waits, once, until the file is ready. The result is what it is ready for
     /// ([`Completion::readiness`](crate::Completion::readiness)), or 0 when it was cancelled.
-    pub fn poll(file: impl Into<IoFile<'f>>, wanted: Readiness) -> Self {
-        let mut poll = Operation::new(POLL, file.into(), (), 0);
+    pub fn poll(file: impl IntoIoFile<'f>, wanted: Readiness) -> Self {
+        let mut poll = Operation::new(&POLL, file.into_io_file(), (), 0);
         poll.parts.mask = wanted.bits();
         poll
     }

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::aligned::AlignedBuf;
 use super::buffer::{IoBuf, IoBufMut};
@@ -11,7 +12,7 @@ use super::buffer::{IoBuf, IoBufMut};
 /// A fixed number of equal, aligned buffers in one piece of memory. With them an operation allocates nothing.
 ///
 /// Cloning gives another handle to the same pool; its memory is freed when the last handle and the last
-/// [`PoolBuf`] are gone. Taking and giving back are lock-free: safe from any thread, and after a fork.
+/// [`PoolBuf`] are gone. Taking and giving back are one atomic operation each: safe from any thread, and after a fork.
 ///
 /// ```
 /// let pool = uaio::BufferPool::new(2, 4096, 4096);
@@ -21,23 +22,35 @@ use super::buffer::{IoBuf, IoBufMut};
 /// assert!(pool.take().is_some());
 /// ```
 #[derive(Clone)]
-pub struct BufferPool(Arc<Inner>);
+pub struct BufferPool(Arc<Handle>);
 
+/// What all clones of a pool share. While it lives, each word of the pool has its bit [`HANDLE`].
+struct Handle(NonNull<Inner>);
+
+// SAFETY: of `Inner` everybody reads what never changes, and atomics; any thread may free it.
+unsafe impl Send for Handle {}
+// SAFETY: as above.
+unsafe impl Sync for Handle {}
+
+/// Buffers that one word is for.
+const EACH: usize = 63;
+/// The bit of a word that stands for the handles.
+const HANDLE: u64 = 1 << EACH;
+
+/// On the heap; who clears the last bit of the last word frees it.
 struct Inner {
     memory: AlignedBuf,
+    /// Of `memory`; each buffer is touched only by who has set its bit.
     start: *mut u8,
     /// Bytes of one buffer, and from one to the next.
     size: usize,
     stride: usize,
     count: usize,
-    /// Bit set: in use.
-    used: Box<[AtomicU64]>,
+    /// For 63 buffers each: a bit for each that is in use, and `HANDLE`.
+    words: Box<[AtomicU64]>,
+    /// Words that are not 0.
+    alive: AtomicUsize,
 }
-
-// SAFETY: `start` points into `memory`; each buffer is touched only by who has set its bit.
-unsafe impl Send for Inner {}
-// SAFETY: as above; the bits are atomic.
-unsafe impl Sync for Inner {}
 
 impl BufferPool {
     /// `count` buffers of `size` bytes, each at a multiple of `align` bytes.
@@ -50,66 +63,116 @@ impl BufferPool {
         let stride = size.checked_next_multiple_of(align).expect("a possible size");
         let mut memory = AlignedBuf::new(stride.checked_mul(count).expect("a possible size"), align);
         let start = memory.io_mut_ptr();
-        let used = (0..count.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        BufferPool(Arc::new(Inner { memory, start, size, stride, count, used }))
+        let words: Box<[AtomicU64]> = (0..count.div_ceil(EACH).max(1)).map(|_| AtomicU64::new(HANDLE)).collect();
+        let alive = AtomicUsize::new(words.len());
+        let inner = Box::new(Inner { memory, start, size, stride, count, words, alive });
+        BufferPool(Arc::new(Handle(NonNull::from(Box::leak(inner)))))
+    }
+
+    fn inner(&self) -> &Inner {
+        // SAFETY: the handle keeps it.
+        unsafe { self.0.0.as_ref() }
     }
 
     /// A buffer, with its whole [`size`](BufferPool::size) as its length and whatever its last user left in it.
     /// `None`: all are in use.
     #[must_use]
     pub fn take(&self) -> Option<PoolBuf> {
-        let index = self.0.used.iter().enumerate().find_map(|(word, bits)| self.0.claim(word, bits))?;
-        Some(PoolBuf { pool: Arc::clone(&self.0), index: index as u32, len: self.0.size })
+        let inner = self.inner();
+        let (word, bit) = inner.words.iter().enumerate().find_map(|(word, bits)| Some((word, claim(bits)?)))?;
+        let buf = PoolBuf { pool: self.0.0, word: word as u32, bit, len: inner.size };
+        // The last word may have fewer buffers than bits; those that there are not come last, and are given back.
+        (buf.index() < inner.count).then_some(buf)
     }
 
     /// Bytes of one buffer.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.0.size
+        self.inner().size
     }
 
     /// Number of buffers.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.count
+        self.inner().count
     }
 }
 
-impl Inner {
-    fn claim(&self, word: usize, bits: &AtomicU64) -> Option<usize> {
-        loop {
-            let free = (!bits.load(Ordering::Relaxed)).trailing_zeros() as usize;
-            let index = word * 64 + free;
-            if free == 64 || index >= self.count {
-                return None;
-            }
-            // Acquire: pairs with the Release in `PoolBuf::drop`; the last user is done with the bytes.
-            if bits.fetch_or(1 << free, Ordering::Acquire) & (1 << free) == 0 {
-                return Some(index);
-            }
+/// Sets the lowest bit that is not set.
+fn claim(bits: &AtomicU64) -> Option<u32> {
+    loop {
+        // `HANDLE` is set as long as there is a pool to take from.
+        let free = bits.load(Ordering::Relaxed).trailing_ones();
+        if free >= EACH as u32 {
+            return None;
         }
+        // Acquire: pairs with the Release in `leave`; the last user is done with the bytes.
+        if bits.fetch_or(1 << free, Ordering::Acquire) & (1 << free) == 0 {
+            return Some(free);
+        }
+    }
+}
+
+/// Clears a bit, and frees the pool when it was the last.
+///
+/// # Safety
+/// The bit is the caller's, who uses nothing of the pool any more.
+unsafe fn leave(pool: NonNull<Inner>, word: usize, bit: u64) {
+    // SAFETY: the pool lives as long as this bit is set.
+    let (bits, alive) = unsafe { (&(&(*pool.as_ptr()).words)[word], &(*pool.as_ptr()).alive) };
+    // Release: pairs with the Acquire in `claim`, and with the one of who frees; Acquire, in both: as who frees.
+    if bits.fetch_and(!bit, Ordering::AcqRel) == bit && alive.fetch_sub(1, Ordering::AcqRel) == 1 {
+        // SAFETY: made by `Box::leak`; no bit of any word is set, so nobody has it.
+        drop(unsafe { Box::from_raw(pool.as_ptr()) });
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: the bits are this handle's.
+        let words = unsafe { self.0.as_ref() }.words.len();
+        // SAFETY: as above; the last one may free it all.
+        (0..words).for_each(|word| unsafe { leave(self.0, word, HANDLE) });
     }
 }
 
 impl fmt::Debug for BufferPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let align = self.0.memory.as_ptr().align_offset(4096) == 0;
-        write!(f, "BufferPool({} x {} bytes, page-aligned: {align})", self.0.count, self.0.size)
+        let inner = self.inner();
+        // No reference to the bytes: they are others'.
+        let aligned = (inner.memory.io_ptr() as usize).is_multiple_of(4096);
+        write!(f, "BufferPool({} x {} bytes, page-aligned: {aligned})", inner.count, inner.size)
     }
 }
 
 /// A buffer of a [`BufferPool`]; dropping it gives it back. Length and capacity are as with [`AlignedBuf`].
 pub struct PoolBuf {
-    pool: Arc<Inner>,
-    index: u32,
+    pool: NonNull<Inner>,
+    word: u32,
+    /// Of `word`: its number.
+    bit: u32,
     len: usize,
 }
 
+// SAFETY: the bytes are this value's alone, and the rest may be used by any thread.
+unsafe impl Send for PoolBuf {}
+// SAFETY: `&PoolBuf` only reads.
+unsafe impl Sync for PoolBuf {}
+
 impl PoolBuf {
+    fn pool(&self) -> &Inner {
+        // SAFETY: this buffer's bit keeps it.
+        unsafe { self.pool.as_ref() }
+    }
+
+    fn index(&self) -> usize {
+        self.word as usize * EACH + self.bit as usize
+    }
+
     /// Bytes that there is room for: [`BufferPool::size`].
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.pool.size
+        self.pool().size
     }
 
     /// Makes it `len` bytes long.
@@ -123,15 +186,14 @@ impl PoolBuf {
 
     fn start(&self) -> *mut u8 {
         // SAFETY: `index` < count, so the buffer lies inside the memory.
-        unsafe { self.pool.start.add(self.index as usize * self.pool.stride) }
+        unsafe { self.pool().start.add(self.index() * self.pool().stride) }
     }
 }
 
 impl Drop for PoolBuf {
     fn drop(&mut self) {
-        let bit = 1 << (self.index % 64);
-        // Release: pairs with the Acquire in `claim`.
-        self.pool.used[self.index as usize / 64].fetch_and(!bit, Ordering::Release);
+        // SAFETY: the bit is this buffer's.
+        unsafe { leave(self.pool, self.word as usize, 1 << self.bit) };
     }
 }
 

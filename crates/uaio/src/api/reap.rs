@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use super::flights::{Landed, State, Token};
 use super::shared::Shared;
 use crate::abi::{IoEvent, Timespec};
-use crate::sys;
 
 /// Events taken at once.
 const EVENTS: usize = 64;
@@ -21,22 +20,22 @@ impl Shared {
         mut ready: impl FnMut(&mut State) -> Option<T>,
     ) -> Option<T> {
         let mut state = self.lock();
+        // Mostly it is there already. The kernel's look is a system call, which the wait is as well.
+        let mut looked = self.kernel;
         loop {
             if let Some(found) = ready(&mut state) {
                 return Some(found);
+            }
+            if !looked && !state.leader {
+                looked = true;
+                state = self.look(state).0;
+                continue;
             }
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 return None;
             }
-            if state.leader {
-                state = self.follow(state, left);
-            } else {
-                state.leader = true;
-                drop(state);
-                self.lead(1, left);
-                state = self.lock();
-            }
+            state = if state.leader { self.follow(state, left) } else { self.lead(state, left) };
         }
     }
 
@@ -52,57 +51,66 @@ impl Shared {
 
     /// Takes the events that are there, without waiting; returns how many operations ended by it.
     pub(crate) fn reap_now(&self) -> usize {
+        self.reap(self.lock()).1
+    }
+
+    fn reap<'a>(&'a self, mut state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, usize) {
         let mut total = 0;
         loop {
-            let mut state = self.lock();
             if state.leader {
+                // It may have looked before the last event came.
                 state.look_again = true;
-                return total;
+                return (state, total);
             }
-            state.leader = true;
-            drop(state);
-            let got = self.lead(0, None);
+            let got;
+            (state, got) = self.look(state);
             total += got;
             if got < EVENTS {
-                return total;
+                return (state, total);
             }
         }
     }
 
-    /// One io_getevents as the leader, which the caller has become; afterwards there is none.
-    fn lead(&self, least: usize, left: Option<Duration>) -> usize {
+    /// One io_getevents that does not wait. There is no leader, and none begins meanwhile.
+    fn look<'a>(&'a self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, usize) {
         let mut room = [const { MaybeUninit::uninit() }; EVENTS];
-        let mut events = self.get_events(least, left, &mut room);
-        // Mostly there is nothing to do: it is made when there is.
-        let mut after: Option<[Landed; EVENTS]> = None;
+        let events = self.get_events(0, None, &mut room);
+        (self.land(state, events), events.len())
+    }
+
+    /// One io_getevents that waits, as the leader.
+    fn lead<'a>(&'a self, mut state: MutexGuard<'a, State>, left: Option<Duration>) -> MutexGuard<'a, State> {
+        state.leader = true;
+        drop(state);
+        let mut room = [const { MaybeUninit::uninit() }; EVENTS];
+        let events = self.get_events(1, left, &mut room);
         let mut state = self.lock();
-        loop {
-            for (place, event) in events.iter().enumerate() {
-                let landed = state.land(Token(event.data), event.res);
-                if !matches!(landed, Landed::Kept) {
-                    after.get_or_insert_with(nothing)[place] = landed;
-                }
-            }
-            if !events.is_empty() || !std::mem::take(&mut state.look_again) {
-                break;
-            }
-            // Somebody came for events while this thread had looked already.
-            drop(state);
-            events = self.get_events(0, None, &mut room);
-            state = self.lock();
-        }
         state.leader = false;
         let again = std::mem::take(&mut state.look_again);
-        let (tell, got) = (state.followers > 0, events.len());
+        let state = self.land(state, events);
+        if again { self.reap(state).0 } else { state }
+    }
+
+    /// Notes down what has ended, and tells everybody whom it concerns: without the lock, if there is anybody.
+    fn land<'a>(&'a self, mut state: MutexGuard<'a, State>, events: &[IoEvent]) -> MutexGuard<'a, State> {
+        let mut after: Option<[Landed; EVENTS]> = None;
+        for (place, event) in events.iter().enumerate() {
+            let landed = state.land(Token(event.data), event.res);
+            if !matches!(landed, Landed::Kept) {
+                after.get_or_insert_with(nothing)[place] = landed;
+            }
+        }
+        // Also without events: one of them may have to lead.
+        let tell = state.followers > 0;
+        if after.is_none() && !tell {
+            return state;
+        }
         drop(state);
         if tell {
             self.news.notify_all();
         }
-        self.settle(after.as_mut().map_or(&mut [], |after| &mut after[..got]));
-        if again {
-            self.reap_now();
-        }
-        got
+        self.settle(after.as_mut().map_or(&mut [], |after| &mut after[..events.len()]));
+        self.lock()
     }
 
     fn get_events<'a>(
@@ -115,16 +123,8 @@ impl Shared {
             sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             nsec: i64::from(left.subsec_nanos()),
         });
-        let zero = Timespec::default();
-        let timeout = match (&time, least) {
-            (_, 0) => &raw const zero,
-            (Some(time), _) => &raw const *time,
-            (None, _) => std::ptr::null(),
-        };
-        // SAFETY: there is room for EVENTS events.
-        let got = unsafe {
-            sys::io_getevents(self.id, least as isize, EVENTS as isize, room.as_mut_ptr().cast(), timeout)
-        };
+        let time = if least == 0 { Some(Timespec::default()) } else { time };
+        let got = self.io_getevents(least, room, time);
         // EINTR: the caller's loop looks again. Nothing else can happen to a live context.
         let got = got.unwrap_or(0);
         // SAFETY: so many were written.

@@ -4,6 +4,7 @@
 //! come. Foreign code (wakers, buffers' drops) runs only while no lock and no leadership is held.
 
 use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::flights::{State, Token};
 use super::operation::{Finish, nothing_read};
 use super::payload::Payload;
-use crate::abi::{ContextId, Iocb, Iovec};
+use crate::abi::{ContextId, IoEvent, Iocb, Iovec, Timespec};
 use crate::engine::scripted::Scripted;
 use crate::errno::Result;
 use crate::fault::Script;
@@ -113,6 +114,32 @@ impl Shared {
         // The addresses of iocbs travel as numbers.
         shared.cells.as_ptr().expose_provenance();
         Ok(shared)
+    }
+
+    /// # Safety
+    /// As `sys::io_submit`.
+    pub(super) unsafe fn io_submit(&self, list: &mut [*mut Iocb]) -> Result<usize> {
+        if self.kernel {
+            // SAFETY: the caller's promise.
+            return unsafe { sys::io_submit(self.id, list.len() as isize, list.as_mut_ptr()) };
+        }
+        // SAFETY: the iocbs are in their cells; the caller's promise.
+        unsafe { entry::own::submit(self.id, list) }
+    }
+
+    pub(super) fn io_getevents(
+        &self,
+        least: usize,
+        room: &mut [MaybeUninit<IoEvent>],
+        timeout: Option<Timespec>,
+    ) -> Result<usize> {
+        if self.kernel {
+            let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+            let (most, events) = (room.len() as isize, room.as_mut_ptr().cast());
+            // SAFETY: there is room for so many.
+            return unsafe { sys::io_getevents(self.id, least as isize, most, events, timeout) };
+        }
+        entry::own::getevents(self.id, least, room, timeout)
     }
 
     /// Whether this is the process that made the context: a forked child touches nothing of it, not even locks.

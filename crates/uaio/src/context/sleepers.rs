@@ -78,6 +78,15 @@ impl Sleepers {
         }
     }
 
+    /// Everybody is to look, for whatever it waits, where the lock cannot be had. Who is just noting down its sleep has seen the
+    /// events that are there; a needless look does no harm.
+    pub(super) fn rouse(&self, side: Side) {
+        self.calls.fetch_add(1, Ordering::Release);
+        futex::wake_all(&self.calls);
+        let timers = self.pollers.iter().map(|timer| timer.load(Ordering::Relaxed)).filter(|timer| *timer > 0);
+        timers.for_each(|timer| timers::fire(timer as usize - 1, side));
+    }
+
     /// Takes a timer back that nobody has fired.
     pub(super) fn forget_timer(&self, timer: usize) {
         for poller in &self.pollers {

@@ -3,13 +3,14 @@
 //! One thread receives requests and watches whatever may wait for somebody else (`poller.rs`); files wait
 //! for workers, of which there are as many as requests, up to a bound.
 
+mod door;
 mod late;
+mod locked;
 mod poller;
+mod queue;
 
-use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::context::Context;
 use crate::engine::bells::{Bell, Bells};
@@ -17,33 +18,30 @@ use crate::engine::{NO_FILE, inline};
 use crate::errno::Result;
 use crate::files::{Files, Handle};
 use crate::inbox::Inbox;
-use crate::os::thread;
+use crate::os::lock::thread_id;
+use crate::os::{file, thread};
+use crate::request::Op;
 use crate::slot::Slot;
 use crate::timers::Side;
 
 use late::Late;
+use locked::Locked;
+use queue::Queue;
 
+pub(crate) use door::Door;
 pub(crate) use poller::{open, run};
 
-/// Most workers.
-const WORKERS: usize = 32;
-/// A worker without work ends after so long.
-const IDLE: Duration = Duration::from_secs(1);
-
 /// What the poller and the workers share.
-struct Pool {
+pub(crate) struct Pool {
     inbox: Inbox,
-    files: Mutex<Files>,
+    /// Never held while a file is closed, which may take long.
+    files: Locked<Files>,
     late: Late,
-    work: Mutex<Work>,
-    more: Condvar,
-}
-
-#[derive(Default)]
-struct Work {
-    queue: VecDeque<&'static Slot>,
-    workers: usize,
-    idle: usize,
+    queue: Queue,
+    /// The thread that receives: it never waits for a thread of the program's.
+    poller: usize,
+    /// What it could not end, because the context's ring is held by a thread that does not run.
+    undelivered: Mutex<Vec<(&'static Slot, Op)>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -54,46 +52,20 @@ impl Pool {
     /// Queues a request for the workers, and starts one where none is idle. False: there is no worker and
     /// none can be had.
     fn queue(self: &Arc<Self>, slot: &'static Slot) -> bool {
-        let mut work = lock(&self.work);
-        if work.idle <= work.queue.len() && work.workers < WORKERS {
-            work.workers += 1;
+        if self.queue.wants_worker() {
             let pool = Arc::into_raw(Arc::clone(self)) as usize;
             if thread::spawn(worker, pool).is_err() {
-                work.workers -= 1;
+                self.queue.no_worker();
                 // SAFETY: no thread has got it.
                 drop(unsafe { Arc::from_raw(pool as *const Pool) });
             }
         }
-        if work.workers == 0 {
-            return false;
-        }
-        work.queue.push_back(slot);
-        drop(work);
-        self.more.notify_one();
-        true
-    }
-
-    /// The next request for this worker. None: it ends.
-    fn next(&self) -> Option<&'static Slot> {
-        let mut work = lock(&self.work);
-        loop {
-            if let Some(slot) = work.queue.pop_front() {
-                return Some(slot);
-            }
-            work.idle += 1;
-            let (back, waited) = self.more.wait_timeout(work, IDLE).unwrap_or_else(PoisonError::into_inner);
-            work = back;
-            work.idle -= 1;
-            if waited.timed_out() && work.queue.is_empty() {
-                work.workers -= 1;
-                return None;
-            }
-        }
+        self.queue.add(slot)
     }
 
     /// Executes a request of the queue.
     fn execute(&self, slot: &'static Slot) {
-        let fd = lock(&self.files).fd(slot.file.load(Ordering::Relaxed));
+        let fd = self.fd(slot.file.load(Ordering::Relaxed));
         // SAFETY: the slot came out of the queue, so this worker has it.
         let res = inline::run_to_end(unsafe { slot.request() }, fd);
         self.finish(slot, res);
@@ -126,11 +98,47 @@ impl Pool {
 
     /// Ends a request and lets go of its files.
     fn deliver(&self, slot: &'static Slot, res: i64) {
-        let (file, resfd) = (slot.file.load(Ordering::Relaxed), slot.resfd.load(Ordering::Relaxed));
         // SAFETY: the caller has the slot.
         let op = unsafe { slot.request() }.op;
-        let eventfd = if resfd == NO_FILE { -1 } else { lock(&self.files).fd(resfd) };
-        slot.context().finish(slot, res, eventfd, Side::Library);
+        let (file, resfd) = files_of(slot);
+        if slot.context().finish(slot, res, self.eventfd(resfd), Side::Library) {
+            self.let_go(file, resfd, op);
+        } else {
+            self.deliver_when_possible(slot, op);
+        }
+    }
+
+    /// As `deliver`, for one that could not be ended at once. A worker waits; the poller comes back to it.
+    fn deliver_when_possible(&self, slot: &'static Slot, op: Op) {
+        if thread_id() == self.poller {
+            return lock(&self.undelivered).push((slot, op));
+        }
+        while !self.deliver_again(slot, op) {}
+    }
+
+    /// False: still not possible.
+    fn deliver_again(&self, slot: &'static Slot, op: Op) -> bool {
+        let (file, resfd) = files_of(slot);
+        let done = slot.context().finish_late(slot, self.eventfd(resfd));
+        if done {
+            self.let_go(file, resfd, op);
+        }
+        done
+    }
+
+    /// Tries again to end what the poller could not end. True: there is still something.
+    fn deliver_undelivered(&self) -> bool {
+        let waiting = core::mem::take(&mut *lock(&self.undelivered));
+        for (slot, op) in waiting {
+            if !self.deliver_again(slot, op) {
+                lock(&self.undelivered).push((slot, op));
+            }
+        }
+        !lock(&self.undelivered).is_empty()
+    }
+
+    /// A request has ended.
+    fn let_go(&self, file: Handle, resfd: Handle, op: Op) {
         self.release(file);
         if resfd != NO_FILE {
             self.release(resfd);
@@ -138,17 +146,23 @@ impl Pool {
         self.inbox.ended(op);
     }
 
+    fn eventfd(&self, resfd: Handle) -> i32 {
+        if resfd == NO_FILE { -1 } else { self.fd(resfd) }
+    }
+
     /// As `deliver`, but for its eventfd, which `bells` will tell.
     fn deliver_quietly(&self, slot: &'static Slot, res: i64, bells: &mut Bells) {
-        let (file, eventfd) = (slot.file.load(Ordering::Relaxed), slot.resfd.load(Ordering::Relaxed));
+        let (file, eventfd) = files_of(slot);
         if eventfd == NO_FILE {
             return self.deliver(slot, res);
         }
         // SAFETY: the caller has the slot.
         let request = unsafe { slot.request() };
         let (op, number) = (request.op, request.resfd);
-        let (context, fd) = (slot.context(), lock(&self.files).fd(eventfd));
-        context.finish_quietly(slot, res);
+        let (context, fd) = (slot.context(), self.fd(eventfd));
+        if !context.finish_quietly(slot, res) {
+            return self.deliver_when_possible(slot, op);
+        }
         bells.note(Bell { context, number, eventfd, fd, op });
         self.release(file);
     }
@@ -162,8 +176,18 @@ impl Pool {
         }
     }
 
+    /// The descriptor.
+    fn fd(&self, handle: Handle) -> i32 {
+        self.files.with(|files| files.fd(handle))
+    }
+
+    fn keep(&self, handle: Handle) {
+        self.files.with(|files| files.keep(handle));
+    }
+
     fn release(&self, handle: Handle) {
-        if lock(&self.files).release(handle) {
+        if let Some(fd) = self.files.with(|files| files.let_go(handle)) {
+            file::close(fd);
             self.inbox.files_closed(1);
         }
     }
@@ -177,13 +201,7 @@ impl Pool {
 
     /// Ends those queued requests that `which` says, under the queue's lock.
     fn end_queued(&self, which: impl Fn(&Slot) -> bool) {
-        let ended: Vec<_> = {
-            let mut work = lock(&self.work);
-            let (ended, left) = work.queue.drain(..).partition(|slot| which(slot));
-            work.queue = left;
-            Vec::from(ended)
-        };
-        for slot in ended {
+        for slot in self.queue.take(which) {
             // SAFETY: taken out of the queue.
             let res = unsafe { slot.request() }.cancelled();
             self.finish(slot, res);
@@ -191,11 +209,16 @@ impl Pool {
     }
 }
 
+/// The handles of its file and its eventfd.
+fn files_of(slot: &Slot) -> (Handle, Handle) {
+    (slot.file.load(Ordering::Relaxed), slot.resfd.load(Ordering::Relaxed))
+}
+
 extern "C" fn worker(argument: *mut libc::c_void) -> *mut libc::c_void {
     thread::settle(b"uaio-worker\0\0\0\0\0");
     // SAFETY: `queue` passes one reference count along.
     let pool = unsafe { Arc::from_raw(argument.cast_const().cast::<Pool>()) };
-    while let Some(slot) = pool.next() {
+    while let Some(slot) = pool.queue.next() {
         pool.execute(slot);
     }
     core::ptr::null_mut()
@@ -203,11 +226,7 @@ extern "C" fn worker(argument: *mut libc::c_void) -> *mut libc::c_void {
 
 /// Makes the pool. The first thread is the caller.
 fn pool(inbox: Inbox) -> Result<Arc<Pool>> {
-    Ok(Arc::new(Pool {
-        inbox,
-        files: Mutex::default(),
-        late: Late::default(),
-        work: Mutex::default(),
-        more: Condvar::new(),
-    }))
+    let undelivered = Mutex::default();
+    let (files, late, queue) = (Locked::default(), Late::default(), Queue::default());
+    Ok(Arc::new(Pool { inbox, files, late, queue, poller: thread_id(), undelivered }))
 }

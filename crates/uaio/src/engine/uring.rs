@@ -1,5 +1,6 @@
 //! The engine over io_uring: one ring, owned by one library thread, never entered by another.
 
+mod ending;
 mod needs;
 
 use std::collections::VecDeque;
@@ -11,7 +12,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 use crate::abi::RWF_NOWAIT;
 use crate::context::Context;
 use crate::engine::NO_FILE;
-use crate::engine::bells::{Bell, Bells};
+use crate::engine::bells::Bells;
 use crate::errno::{Errno, Result};
 use crate::files::{Files, Handle};
 use crate::inbox::{Inbox, Mail, Message, Order};
@@ -19,7 +20,7 @@ use crate::os::{file, futex};
 use crate::request::{Op, Request};
 use crate::service::nap;
 use crate::slot::{Slot, State};
-use crate::timers::{self, Side};
+use crate::timers;
 
 pub(crate) use needs::Mask;
 
@@ -27,7 +28,7 @@ pub(crate) use needs::Mask;
 const SIZES: [(u32, u32); 4] = [(256, 4096), (64, 1024), (16, 64), (4, 8)];
 /// The thread looks whether it is still needed after so long.
 const IDLE: Timespec = Timespec::new().sec(1);
-/// How long a message waits for room in the descriptor table before the next look.
+/// How long a message waits for room in the descriptor table, and an event for its ring, before the next look.
 const LOOK_AGAIN: Timespec = Timespec::new().nsec(1_000_000);
 
 /// What a completion is about, in the low bits of its user data; slots are 64-byte aligned.
@@ -65,6 +66,8 @@ struct Uring {
     /// Connections whose next message waits for room in the descriptor table.
     stalled: Vec<i32>,
     bells: Bells,
+    /// Requests that have ended, but whose context's ring is held by a thread that does not run.
+    late: Vec<(&'static Slot, Op)>,
     /// Whether a cancellation may keep quiet about its own success.
     quiet_cancels: bool,
     /// The files of the message that is being dealt with.
@@ -85,6 +88,7 @@ pub(crate) fn run(ring: IoUring, masked: Mask, inbox: Inbox) {
         to_release: Vec::new(),
         again: VecDeque::new(),
         stalled: Vec::new(),
+        late: Vec::new(),
         handles: Vec::new(),
         // Now: a filter may forbid what memory needs later.
         message: Some(Box::default()),
@@ -101,6 +105,7 @@ impl Uring {
             self.cancel_all(context);
             self.inbox.order_done(context);
         }
+        self.finish_late();
         self.reap();
         self.ring_bells();
         self.flush();
@@ -110,7 +115,8 @@ impl Uring {
 
     /// True: nothing has happened for a whole idle time.
     fn wait(&mut self) -> bool {
-        let time = if self.stalled.is_empty() { &IDLE } else { &LOOK_AGAIN };
+        let waits = self.stalled.is_empty() && self.late.is_empty();
+        let time = if waits { &IDLE } else { &LOOK_AGAIN };
         let args = SubmitArgs::new().timespec(time);
         let waited = self.ring.submitter().submit_with_args(1, &args);
         for fd in core::mem::take(&mut self.stalled) {
@@ -311,75 +317,6 @@ impl Uring {
         let fd = Fd(self.files.fd(slot.file.load(Ordering::Relaxed)));
         let entry = entry(request, fd).user_data(core::ptr::from_ref(slot) as u64 | TAG_SLOT);
         self.push(&entry);
-    }
-
-    fn request_completed(&mut self, slot: &'static Slot, res: i32) {
-        // SAFETY: the slot is with this engine, and the kernel is done with it.
-        let request = unsafe { slot.request() };
-        let link = slot.link.load(Ordering::Relaxed);
-        let result = outcome(res);
-        if result == Err(Errno::EAGAIN) && link & OWN_NOWAIT != 0 {
-            request.rw_flags &= !RWF_NOWAIT;
-            slot.link.store(link & !OWN_NOWAIT, Ordering::Relaxed);
-            if slot.state() == State::Cancelled {
-                return self.finish(slot, request.cancelled());
-            }
-            // A worker of the kernel's will have it, and workers die with the process: io_submit waits for its end.
-            self.awaited.retain(|awaited| !core::ptr::eq(*awaited, slot));
-            return self.again.push_back(slot);
-        }
-        if let Ok(n) = result
-            && request.op == Op::Write
-            && request.stream
-            && n > 0
-            && n < request.left() as usize
-        {
-            request.advance(n);
-            if slot.state() == State::Cancelled {
-                // The cancellation has found nothing to cancel; submitted again, the rest would wait for ever.
-                return self.finish(slot, request.cancelled());
-            }
-            return self.again.push_back(slot);
-        }
-        let interrupted = result == Err(Errno::EINTR) && slot.state() == State::Cancelled;
-        let stopped = result == Err(Errno::ECANCELED) || interrupted;
-        let res = if stopped { request.cancelled() } else { request.result(result) };
-        self.finish(slot, res);
-    }
-
-    fn finish(&mut self, slot: &'static Slot, res: i64) {
-        let link = slot.link.load(Ordering::Relaxed);
-        let (file, resfd) = (slot.file.load(Ordering::Relaxed), slot.resfd.load(Ordering::Relaxed));
-        if link & AWAITED != 0 {
-            self.awaited.retain(|awaited| !core::ptr::eq(*awaited, slot));
-        }
-        // SAFETY: the slot is with this engine.
-        let (op, number) = unsafe { (slot.request().op, slot.request().resfd) };
-        let word = slot.futex();
-        let context = slot.context();
-        if resfd == NO_FILE {
-            context.finish(slot, res, -1, Side::Library);
-            self.inbox.ended(op);
-        } else {
-            context.finish_quietly(slot, res);
-            let fd = self.files.fd(resfd);
-            self.bells.note(Bell { context, number, eventfd: resfd, fd, op });
-        }
-        if link & AWAITED != 0 {
-            futex::wake_all(word);
-        }
-        if link & FILE_HELD != 0 {
-            self.release(file);
-        }
-    }
-
-    /// Tells the eventfds of what has ended, then who waits for it.
-    fn ring_bells(&mut self) {
-        self.bells.ring();
-        while let Some((eventfd, op)) = self.bells.next_rung() {
-            self.release(eventfd);
-            self.inbox.ended(op);
-        }
     }
 
     fn cancel_all(&mut self, context: &'static Context) {

@@ -2,7 +2,7 @@
 
 use crate::abi::IoEvent;
 use crate::config::{Choice, Config, Writes};
-use crate::context::{self, Call};
+use crate::context::{self, Call, Ended};
 use crate::errno::{Errno, Result};
 use crate::model::look;
 use crate::os::lock::{OwnerLock, QuietLock};
@@ -195,7 +195,7 @@ impl Context {
 
     /// io_submit's first half. False: EAGAIN.
     pub fn reserve(&self) -> bool {
-        self.0.get().reserve().is_ok()
+        self.0.get().reserve(1).is_ok()
     }
 
     /// io_submit's second half, for an engine.
@@ -218,13 +218,13 @@ impl Context {
     /// An engine ends a request.
     pub fn finish(&self, request: Request) {
         let data = request.data();
-        self.0.get().finish(request.0, data as i64, -1, Side::Library);
+        assert!(self.0.get().finish(request.0, data as i64, -1, Side::Library));
     }
 
     /// An engine ends a request of a round, but for its eventfd.
     pub fn finish_quietly(&self, request: Request) {
         let data = request.data();
-        self.0.get().finish_quietly(request.0, data as i64);
+        assert!(self.0.get().finish_quietly(request.0, data as i64));
     }
 
     /// The eventfds of a round of `count` requests are told.
@@ -234,7 +234,7 @@ impl Context {
 
     /// io_submit ends a request itself.
     pub fn finish_inline(&self, data: u64) {
-        self.0.get().finish_inline(&mut request(data), data as i64);
+        self.0.get().finish_inline(&[Ended { event: event(data), resfd: -1 }]);
     }
 
     /// One look of io_getevents.
@@ -248,7 +248,7 @@ impl Context {
     }
 
     fn collect(&self, most: usize, deadline: Option<Deadline>, least: usize) -> Result<Vec<u64>> {
-        let call = self.0.get().enter().ok_or(Errno::EINVAL)?;
+        let call = self.0.get().enter(context::Inside::Getevents).ok_or(Errno::EINVAL)?;
         collect(call, self.1.get(), most, deadline, least)
     }
 
@@ -273,7 +273,7 @@ impl Context {
 
     /// io_destroy without the table: its steps 2 and 4 to 8.
     pub fn destroy(&self) -> bool {
-        let Some(call) = self.0.get().enter() else { return false };
+        let Some(call) = self.0.get().enter(context::Inside::Call) else { return false };
         if self.0.get().die().is_err() {
             return false;
         }
@@ -281,7 +281,10 @@ impl Context {
         self.0.get().wait_until_unused();
         self.0.get().wait_until_idle();
         drop(call);
-        self.0.get().ring.detach();
+        // Else the memory stays until the next io_setup.
+        if !self.0.get().is_being_reaped() {
+            self.0.get().ring.detach();
+        }
         true
     }
 }
@@ -295,7 +298,7 @@ fn collect(
 ) -> Result<Vec<u64>> {
     let mut events = vec![IoEvent::default(); most];
     let place = events.as_mut_ptr() as usize;
-    let wanted = Wanted { least, most, events: place, deadline, mask: None, service };
+    let wanted = Wanted { least, most, events: place, ours: false, deadline, mask: None, service };
     let got = wait::collect(call, &wanted)?;
     Ok(events[..got].iter().map(whole).collect())
 }
@@ -344,22 +347,22 @@ impl Table {
     }
 
     pub fn set_up(&self) -> usize {
-        self.0.set_up(1).unwrap()
+        self.0.set_up(1, |_| Ok(())).unwrap().0
     }
 
     pub fn enter(&self, address: usize) -> Option<Inside> {
-        self.0.enter(address).ok().map(Inside)
+        self.0.find(address).ok().map(Inside)
     }
 
     /// False: EINVAL.
     pub fn destroy(&self, address: usize) -> bool {
         let Ok(call) = self.0.find(address) else { return false };
-        self.0.destroy(call, context::Context::wait_until_idle).is_ok()
+        self.0.destroy(call, |context, _| context.wait_until_idle()).is_ok()
     }
 
     /// One look of io_getevents, for one event.
     pub fn look(&self, address: usize) -> Result<Vec<u64>> {
-        collect(self.0.enter(address)?, self.1.get(), 1, None, 0)
+        collect(self.0.find(address)?, self.1.get(), 1, None, 0)
     }
 
     pub fn nr(&self) -> u64 {
@@ -383,7 +386,7 @@ impl Inside {
 
     /// A request to an engine.
     pub fn submit(&self, data: u64) -> InFlight {
-        self.0.0.reserve().unwrap();
+        self.0.0.reserve(1).unwrap();
         InFlight(self.0.0.enslot(request(data)))
     }
 }
@@ -395,7 +398,7 @@ impl InFlight {
     pub fn finish(self) {
         // SAFETY: the model has the slot.
         let data = unsafe { self.0.request() }.data;
-        self.0.context().finish(self.0, data as i64, -1, Side::Library);
+        assert!(self.0.context().finish(self.0, data as i64, -1, Side::Library));
     }
 }
 

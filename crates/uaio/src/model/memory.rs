@@ -83,6 +83,11 @@ impl Memory {
         Ok(())
     }
 
+    /// A model has no kernel contexts to take a ring's place.
+    pub(crate) fn is_empty_and_whole(&self) -> bool {
+        false
+    }
+
     pub(crate) fn detach(&self) {
         *self.own_room() = None;
     }
@@ -103,6 +108,10 @@ impl Memory {
     #[track_caller]
     pub(crate) fn event(&self, index: u32) -> &[AtomicU64; 4] {
         &self.room().expect("no memory attached").events[index as usize]
+    }
+
+    pub(crate) fn is_alias_at(&self, address: usize) -> bool {
+        self.is_mapped_at(address)
     }
 
     pub(crate) fn is_mapped_at(&self, address: usize) -> bool {

@@ -59,15 +59,12 @@ impl Drop for Epoll {
 /// Whether two descriptors of this table are the same open file. False where nothing can tell.
 pub(crate) fn same_file(a: i32, b: i32) -> bool {
     const F_DUPFD_QUERY: i32 = 1027;
-    const KCMP_FILE: i32 = 0;
     // SAFETY: reads no memory.
     match unsafe { sys!(SYS_fcntl, a, F_DUPFD_QUERY, b) } {
         Ok(same) => same == 1,
         Err(_) => {
             let me = thread::task();
-            // SAFETY: reads no memory.
-            let order = unsafe { sys!(SYS_kcmp, me, me, KCMP_FILE, a, b) };
-            order == Ok(0)
+            file::is_same((me, a), (me, b)) == Ok(true)
         }
     }
 }

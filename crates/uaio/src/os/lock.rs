@@ -61,6 +61,37 @@ impl OwnerLock {
         }
     }
 
+    /// As [`acquire`], but gives up after a millisecond. For library threads: the owner may be a thread of the program's that a
+    /// signal handler has interrupted, and the handler may be waiting for the caller's work.
+    ///
+    /// [`acquire`]: OwnerLock::acquire
+    pub(crate) fn acquire_briefly(&self) -> Option<Owned<'_>> {
+        if cfg!(any(loom, miri)) {
+            // No handlers there: who gives up would only try again.
+            return self.acquire();
+        }
+        self.try_acquire().or_else(|| {
+            let held = self.word.load(Ordering::Relaxed);
+            if held != 0 {
+                self.sleep(held);
+            }
+            self.try_acquire()
+        })
+    }
+
+    /// As [`acquire`], without a system call. None: somebody has it, perhaps this very thread.
+    ///
+    /// [`acquire`]: OwnerLock::acquire
+    pub(crate) fn try_acquire(&self) -> Option<Owned<'_>> {
+        let me = thread_id();
+        let taken = |_| {
+            core::hint::spin_loop();
+            // Acquire: pairs with the Release in `drop`.
+            self.word.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        };
+        (0..=SPINS).any(taken).then(|| Owned(self))
+    }
+
     #[cold]
     #[cfg_attr(any(loom, miri), allow(clippy::reversed_empty_ranges))]
     fn acquire_slowly(&self, me: usize) -> Owned<'_> {

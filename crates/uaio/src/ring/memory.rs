@@ -71,13 +71,24 @@ impl Memory {
 
     /// Whether the last page is there as well: the program may have shrunk its mapping. Of a dead ring only.
     pub(super) fn is_whole_at(&self, address: usize) -> bool {
-        let last = self.bytes() - size_of::<u64>();
-        if !self.is_mapped_at(address) || !probe::readable(address + last, size_of::<u64>()) {
+        self.is_mapped_at(address) && self.is_seen_at(address, self.nr() - 1)
+    }
+
+    /// Whether the program has the first and the last page of a ring without events where they should be.
+    pub(super) fn is_empty_and_whole(&self) -> bool {
+        let user = self.user();
+        user.is_multiple_of(PAGE) && self.is_seen_at(user, 0) && self.is_seen_at(user, self.nr() - 1)
+    }
+
+    /// Whether the place of event `index`, which nobody uses now, is mapped where it should be if the ring is at `address`.
+    fn is_seen_at(&self, address: usize, index: u32) -> bool {
+        let word = address + HEADER + EVENT * index as usize + 3 * size_of::<u64>();
+        if !probe::readable(word, size_of::<u64>()) {
             return false;
         }
         // SAFETY: readable a moment ago, aligned; read atomically.
-        let seen = unsafe { &*((address + last) as *const AtomicU64) };
-        let ours = &self.event(self.nr() - 1)[3];
+        let seen = unsafe { &*(word as *const AtomicU64) };
+        let ours = &self.event(index)[3];
         let before = ours.load(Ordering::SeqCst);
         let same = seen.load(Ordering::SeqCst) == before;
         ours.store(!before, Ordering::SeqCst);
@@ -92,6 +103,8 @@ impl Memory {
         } else if self.is_mapped_at(user) {
             mem::unmap(user, PAGE);
         }
+        // Whatever lies there from now on is not looked at again: others come and go.
+        self.set_user(0);
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -116,24 +129,40 @@ impl Memory {
         }
         // SAFETY: readable a moment ago, aligned; read atomically, as everything there is.
         let seen = unsafe { &*(address as *const Shared) };
-        let own = &self.shared().id;
-        let id = own.load(Ordering::Relaxed);
-        let before = seen.id.load(Ordering::Relaxed) == id;
+        // A word that no call looks at: other threads may be inside calls with this context.
+        let own = &self.shared().compat_features;
+        let value = own.load(Ordering::Relaxed);
+        let before = seen.id.load(Ordering::Relaxed) == self.shared().id.load(Ordering::Relaxed)
+            && seen.compat_features.load(Ordering::Relaxed) == value;
         // Orders the change between the two looks; one thread, so the compiler is all there is to stop.
-        own.store(!id, Ordering::SeqCst);
-        let after = seen.id.load(Ordering::SeqCst) == !id;
-        own.store(id, Ordering::SeqCst);
+        own.store(!value, Ordering::SeqCst);
+        let after = seen.compat_features.load(Ordering::SeqCst) == !value;
+        own.store(value, Ordering::SeqCst);
+        before && after
+    }
+
+    /// As `is_mapped_at`, of an address that may be anybody's.
+    pub(crate) fn is_alias_at(&self, address: usize) -> bool {
+        const WORD: usize = core::mem::offset_of!(Shared, compat_features);
+        let id = self.shared().id.load(Ordering::Relaxed);
+        if self.private.load(Ordering::Relaxed) as usize == address || id_at(address) != Some(id) {
+            return false;
+        }
+        let own = &self.shared().compat_features;
+        let value = own.load(Ordering::Relaxed);
+        let seen = || probe::word_at(address + WORD);
+        let before = seen() == Some(value);
+        own.store(!value, Ordering::SeqCst);
+        let after = seen() == Some(!value);
+        own.store(value, Ordering::SeqCst);
         before && after
     }
 }
 
-/// The index that the ring at `address` claims to have. None: nothing can be read there.
+/// The index that the ring at `address` claims to have. None: nothing can be read there. Another thread may be unmapping what
+/// lies there.
 pub(crate) fn id_at(address: usize) -> Option<u32> {
-    if !address.is_multiple_of(PAGE) || !probe::readable(address, 4) {
-        return None;
-    }
-    // SAFETY: readable a moment ago, and aligned.
-    Some(unsafe { (address as *const u32).read_volatile() })
+    if address.is_multiple_of(PAGE) { probe::word_at(address) } else { None }
 }
 
 /// Whether the program can read the ring at `address`.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use uaio::abi::*;
 use uaio::entry::*;
@@ -14,6 +15,11 @@ pub fn engine() -> String {
     std::env::var("UAIO_ENGINE").unwrap_or_default()
 }
 
+/// Whether a read of an empty pipe is waited for inside io_submit, as the kernel does it.
+pub fn blocks_on_pipes() -> bool {
+    ["inline", "kernel"].contains(&engine().as_str())
+}
+
 /// Whether the place has io_uring for this process.
 pub fn has_uring() -> bool {
     // SAFETY: null parameters: nothing is made.
@@ -21,9 +27,16 @@ pub fn has_uring() -> bool {
     std::io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
 }
 
+/// Whether the place has kernel AIO for this process.
+pub fn has_kernel_aio() -> bool {
+    // SAFETY: no context is made for 0 requests.
+    unsafe { libc::syscall(libc::SYS_io_setup, 0, 0) };
+    std::io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
+}
+
 /// Runs the calling test once for each engine, in a process of its own, and there the body.
 pub fn on_every_engine(test: &str, body: impl FnOnce()) {
-    on_engines(&["auto", "inline", "uring", "threads"], test, body);
+    on_engines(&["auto", "inline", "uring", "threads", "kernel"], test, body);
 }
 
 pub fn on_engines(engines: &[&str], test: &str, body: impl FnOnce()) {
@@ -40,6 +53,10 @@ pub fn on_engines_with(engines: &[&str], variables: &[(&str, &str)], test: &str,
             eprintln!("{test}: uring is not applicable: this place has no io_uring");
             continue;
         }
+        if *engine == "kernel" && !has_kernel_aio() {
+            eprintln!("{test}: kernel is not applicable: this place has no kernel AIO");
+            continue;
+        }
         let mut child = Command::new(std::env::current_exe().unwrap());
         child.args(["--exact", test, "--nocapture"]).env("UAIO_ENGINE", engine).env("UAIO_TEST_BODY", "1");
         child.envs(variables.iter().copied());
@@ -49,10 +66,19 @@ pub fn on_engines_with(engines: &[&str], variables: &[(&str, &str)], test: &str,
     }
 }
 
+/// On the engine `kernel` the quota is the host's, which another test may have for a moment: EAGAIN.
 pub fn setup(nr: u32) -> usize {
     let mut ctx = 0;
-    assert_eq!(unsafe { io_setup(nr, &mut ctx) }, 0);
-    ctx
+    for _ in 0..1000 {
+        match unsafe { io_setup(nr, &mut ctx) } {
+            -11 if engine() == "kernel" => std::thread::sleep(Duration::from_millis(10)),
+            answer => {
+                assert_eq!(answer, 0);
+                return ctx;
+            }
+        }
+    }
+    panic!("io_setup: EAGAIN for 10 seconds");
 }
 
 pub fn destroy(ctx: usize) {
@@ -141,5 +167,55 @@ pub fn in_child(body: impl FnOnce() -> bool) -> i32 {
             assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
             status
         }
+    }
+}
+
+/// Ends the process, which has a test's body to itself, when that has not ended after so long.
+pub fn limit(time: Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(time);
+        eprintln!("not ended after {time:?}; the threads:");
+        for task in std::fs::read_dir("/proc/self/task").unwrap() {
+            let path = task.unwrap().path();
+            let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap_or_default();
+            eprintln!("{:?} {} {}", path.file_name(), read("comm").trim(), read("syscall").trim());
+        }
+        std::process::abort();
+    });
+}
+
+/// Interrupts the calling thread, and no other, by SIGALRM. An interval timer's signal goes to whichever thread takes it.
+pub struct Alarm(libc::timer_t);
+
+impl Alarm {
+    pub fn new(handler: extern "C" fn(libc::c_int)) -> Alarm {
+        let mut timer = core::ptr::null_mut();
+        unsafe {
+            let mut action: libc::sigaction = core::mem::zeroed();
+            action.sa_sigaction = handler as *const () as usize;
+            action.sa_flags = libc::SA_RESTART;
+            assert_eq!(libc::sigaction(libc::SIGALRM, &action, core::ptr::null_mut()), 0);
+            let mut event: libc::sigevent = core::mem::zeroed();
+            event.sigev_notify = libc::SIGEV_THREAD_ID;
+            event.sigev_signo = libc::SIGALRM;
+            event.sigev_notify_thread_id = libc::gettid();
+            assert_eq!(libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer), 0);
+        }
+        Alarm(timer)
+    }
+
+    /// For the handler, which cannot be given the value.
+    pub fn number(&self) -> usize {
+        self.0 as usize
+    }
+
+    /// Once, after so many microseconds; 0: never.
+    pub fn set(number: usize, after_us: i64) {
+        let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let once = libc::itimerspec {
+            it_interval: never,
+            it_value: libc::timespec { tv_sec: 0, tv_nsec: after_us * 1000 },
+        };
+        unsafe { libc::timer_settime(number as libc::timer_t, 0, &once, core::ptr::null_mut()) };
     }
 }

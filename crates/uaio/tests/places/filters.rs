@@ -66,7 +66,7 @@ fn install_allow_list(rest: Answer, threads: Threads) {
 
 const EPERM: isize = -(libc::EPERM as isize);
 const REFUSED: Answer = Answer::Errno(libc::EPERM);
-const ENGINES: [&str; 4] = ["auto", "inline", "uring", "threads"];
+const ENGINES: [&str; 3] = ["inline", "uring", "threads"];
 
 /// The test harness needs more calls than there are now.
 fn end_well() -> ! {
@@ -136,6 +136,26 @@ fn the_allow_list_of_all_threads() {
         let spent = ticks_of(&text[..got]) - before;
         assert!(spent < 30, "{spent} ticks in 1.5 s");
         assert_eq!(submit(ctx, &mut [poll_in(r, 1)]), EPERM);
+        destroy(ctx);
+        end_well();
+    });
+}
+
+/// A kernel context needs nothing but the six calls.
+#[test]
+fn the_allow_list_and_a_kernel_context() {
+    let engines: &[&str] = if has_kernel_aio() { &["auto", "kernel"] } else { &[] };
+    on_engines(engines, "filters::the_allow_list_and_a_kernel_context", || {
+        let (ctx, (r, w), (empty, _w)) = (setup(64), pipe(), pipe());
+        let mut events = [IoEvent::default(); 4];
+        let mut iocbs = [poll_in(r, 1), poll_in(empty, 2)];
+        assert_eq!(submit(ctx, &mut iocbs), 2);
+        install_allow_list(REFUSED, Threads::All);
+        assert_eq!(unsafe { libc::write(w, b"x".as_ptr().cast(), 1) }, 1);
+        assert_eq!((in_time(ctx, 1, &mut events, 20_000), events[0].data), (1, 1));
+        assert_eq!(submit(ctx, &mut iocbs[..1]), 1);
+        let cancelled = unsafe { io_cancel(ctx, &mut iocbs[1], core::ptr::null_mut()) };
+        assert_eq!((cancelled, in_time(ctx, 2, &mut events, 20_000)), (-(libc::EINPROGRESS as isize), 2));
         destroy(ctx);
         end_well();
     });

@@ -22,10 +22,13 @@ fn job() {
     let ctx = setup(64);
     data(ctx);
     polls(ctx);
-    if engine() != "inline" {
-        pipes(ctx);
-    }
     destroy(ctx);
+    if !blocks_on_pipes() {
+        // One of its own: what began with O_DIRECT may be the kernel's, whose io_submit waits for an empty pipe.
+        let ctx = setup(64);
+        pipes(ctx);
+        destroy(ctx);
+    }
 }
 
 fn data(ctx: usize) {

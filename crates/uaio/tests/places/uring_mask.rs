@@ -1,5 +1,7 @@
 //! Kernels without each thing of io_uring that we use, by the test switch `UAIO_URING_MASK`.
 
+use uaio::abi::IOCB_CMD_PREAD;
+
 use crate::common::*;
 use crate::{has_ring, job};
 
@@ -28,7 +30,8 @@ fn without_any_of_it_the_engine_works_or_gives_way() {
         on_engines_with(&["auto", "uring"], &variables, TEST, || {
             let ctx = setup(1);
             let (r, _w) = pipe();
-            assert_eq!(submit(ctx, &mut [poll_in(r, 1)]), 1);
+            let mut byte = 0;
+            assert_eq!(submit(ctx, &mut [rw(IOCB_CMD_PREAD, r, &raw mut byte, 1, 0, 1)]), 1);
             let wanted = has_uring() && std::env::var("UAIO_TEST_RING").unwrap() == "yes";
             assert_eq!(has_ring(), wanted, "without {}", std::env::var("UAIO_URING_MASK").unwrap());
             destroy(ctx);

@@ -3,7 +3,6 @@
 use std::io::{self, Read};
 
 use super::super::blocks::RandomBlocks;
-use super::super::goal::Goal;
 use super::super::ground::{BLOCK, Ground};
 use super::super::job::{Job, Row, Sampler, Unit, World};
 use super::super::load::{Load, Shape};
@@ -11,8 +10,8 @@ use super::super::queue;
 use super::super::request::Op;
 use crate::failure::Failure;
 
-const WARM: [(Shape, f64); 2] = [(Shape::new(1, 1), 1.6), (Shape::new(32, 16), 1.05)];
-const COLD: [(Shape, f64); 1] = [(Shape::new(16, 1), 4.5)];
+const WARM: [Shape; 2] = [Shape::new(1, 1), Shape::new(32, 16)];
+const COLD: [Shape; 1] = [Shape::new(16, 1)];
 /// So many blocks are warm: 64 MiB.
 const WARM_BLOCKS: u64 = 16 << 10;
 
@@ -33,7 +32,7 @@ impl Job for WarmRead {
     }
 
     fn setup(&self, row: usize, world: &World) -> Result<Box<dyn Sampler>, Failure> {
-        let (shape, file) = (WARM[row].0, world.ground.open_data(false)?);
+        let (shape, file) = (WARM[row], world.ground.open_data(false)?);
         let blocks = world.ground.data_blocks.min(WARM_BLOCKS);
         io::copy(&mut (&file).take(blocks * BLOCK as u64), &mut io::sink()).map_err(Failure::plain)?;
         let source = RandomBlocks::new(Op::Read, file, blocks, shape.depth);
@@ -56,13 +55,13 @@ impl Job for ColdRead {
     }
 
     fn setup(&self, row: usize, world: &World) -> Result<Box<dyn Sampler>, Failure> {
-        let (shape, file) = (COLD[row].0, world.ground.open_data(false)?);
+        let (shape, file) = (COLD[row], world.ground.open_data(false)?);
         let source = RandomBlocks::new(Op::Read, file, world.ground.data_blocks, shape.depth).cold();
         let queue = queue::open(world.side, shape.depth)?;
         Ok(Box::new(Load::new(queue, Box::new(source), shape, world.slice)))
     }
 }
 
-fn row((shape, goal): (Shape, f64)) -> Row {
-    Row::new(shape.name(), Unit::PerSecond).with_others().goal(Goal::Times(goal))
+fn row(shape: Shape) -> Row {
+    Row::new(shape.name(), Unit::PerSecond).with_others()
 }

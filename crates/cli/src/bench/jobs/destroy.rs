@@ -11,9 +11,8 @@ use nix::unistd::pipe;
 use uaio::abi::{IoEvent, Iocb};
 
 use super::super::calls::{Calls, Context};
-use super::super::goal::Goal;
 use super::super::ground::{BLOCK, Ground};
-use super::super::job::{Job, Reading, Row, Sampler, Unit, World};
+use super::super::job::{DRAIN, Job, Reading, Row, Sampler, Unit, World};
 use super::super::request::{Buffers, Op, Request};
 use super::super::side::Side;
 use crate::failure::Failure;
@@ -41,8 +40,6 @@ const KINDS: [(Kind, &str); 6] = [
     (Kind::PipeRead, "pipe read"),
 ];
 const COUNTS: [usize; 3] = [1, 128, 4096];
-/// The note of a sample in which the same requests were waited for instead.
-const DRAIN: &str = "drain_ns";
 
 const BLOCKS: &str = "its io_submit blocks on an empty pipe";
 
@@ -65,10 +62,15 @@ impl Job for Destroy {
         let calls = world.side.calls().expect("the row excludes the others");
         match shapes()[row] {
             None => Ok(Box::new(Empty { calls })),
-            Some((Kind::PipeRead, _)) if world.side == Side::Ours("inline") => Err(Failure::plain(BLOCKS)),
+            Some((Kind::PipeRead, _)) if blocks(world.side) => Err(Failure::plain(BLOCKS)),
             Some((kind, count)) => Ok(Box::new(InFlight::new(calls, kind, count, &world.ground)?)),
         }
     }
+}
+
+/// Engines that leave an empty pipe to the caller's thread, as the kernel does.
+fn blocks(side: Side) -> bool {
+    matches!(side, Side::Ours("inline" | "kernel"))
 }
 
 /// None: the empty context.
@@ -80,17 +82,11 @@ fn shapes() -> Vec<Option<(Kind, usize)>> {
 
 fn row(shape: Option<(Kind, usize)>) -> Row {
     let Some((kind, count)) = shape else {
-        return Row::new("none", Unit::Nanoseconds).goal(Goal::AtMost(2e3));
+        return Row::new("none", Unit::Nanoseconds);
     };
     let name = KINDS.iter().find(|(k, _)| *k == kind).map_or("POLL, an eventfd each", |(_, name)| name);
     let row = Row::new(format!("{count} {name}"), Unit::Nanoseconds);
-    match (kind, count) {
-        (Kind::DirectRead, 128) => row.goal(Goal::Beyond(DRAIN, 0.5e6)).goal(Goal::Times(40.0)),
-        (Kind::Poll | Kind::PollOwnEventfd, 4096) => row.goal(Goal::AtMost(6e6)),
-        (Kind::PipeRead, 4096) => row.goal(Goal::AtMost(6e6)).without_kernel(BLOCKS),
-        (Kind::PipeRead, _) => row.without_kernel(BLOCKS),
-        _ => row,
-    }
+    if kind == Kind::PipeRead { row.without_kernel(BLOCKS) } else { row }
 }
 
 struct Empty {
@@ -221,7 +217,8 @@ fn open(kind: Kind, ground: &Ground) -> Result<(File, Option<OwnedFd>), Failure>
     })
 }
 
-fn eventfds(count: usize) -> Result<Vec<EventFd>, Failure> {
+/// So many, not blocking; the limit of descriptors is raised for them.
+pub fn eventfds(count: usize) -> Result<Vec<EventFd>, Failure> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(Failure::plain)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(Failure::plain)?;
     let make = || EventFd::from_value_and_flags(0, EfdFlags::EFD_NONBLOCK);

@@ -1,7 +1,6 @@
 //! O_DIRECT reads and writes of random blocks.
 
 use super::super::blocks::RandomBlocks;
-use super::super::goal::Goal;
 use super::super::ground::Ground;
 use super::super::job::{Job, Row, Sampler, Unit, World};
 use super::super::load::{Load, Shape};
@@ -24,14 +23,8 @@ impl Job for DirectRead {
         "O_DIRECT reads of random 4 KiB blocks"
     }
 
-    fn rows(&self, ground: &Ground) -> Vec<Row> {
-        let goals = |row: Row, shape: Shape| match (shape.depth, shape.batch, ground.zram) {
-            (1, ..) | (16, 1, _) if ground.zram => row.goal(Goal::Times(1.3)),
-            (128, 16, true) => row.goal(Goal::Times(1.0)),
-            (1, ..) | (16, 1, _) | (128, 16, _) => row.goal(Goal::NotSlower).goal(Goal::NotDearer),
-            _ => row,
-        };
-        SHAPES.iter().map(|shape| goals(row(*shape), *shape)).collect()
+    fn rows(&self, _: &Ground) -> Vec<Row> {
+        SHAPES.map(row).to_vec()
     }
 
     fn setup(&self, row: usize, world: &World) -> Result<Box<dyn Sampler>, Failure> {
@@ -51,11 +44,7 @@ impl Job for DirectWrite {
     }
 
     fn rows(&self, _: &Ground) -> Vec<Row> {
-        let goals = |row: Row, shape: Shape| match (shape.depth, shape.batch) {
-            (16, 1) => row.goal(Goal::NotSlower).goal(Goal::NotDearer),
-            _ => row,
-        };
-        SHAPES.iter().map(|shape| goals(row(*shape), *shape)).collect()
+        SHAPES.map(row).to_vec()
     }
 
     fn setup(&self, row: usize, world: &World) -> Result<Box<dyn Sampler>, Failure> {

@@ -1,7 +1,6 @@
 //! O_DIRECT reads in a loop that sleeps in epoll_wait.
 
 use super::super::blocks::RandomBlocks;
-use super::super::goal::Goal;
 use super::super::ground::Ground;
 use super::super::job::{Job, Row, Sampler, Unit, World};
 use super::super::load::{Load, Shape};
@@ -24,9 +23,7 @@ impl Job for EventLoop {
     }
 
     fn rows(&self, _: &Ground) -> Vec<Row> {
-        let row = |depth| Row::new(format!("qd{depth}"), Unit::PerSecond);
-        // The second is for what does not use the kernel's AIO.
-        DEPTHS.map(|depth| row(depth).goal(Goal::NotSlower).goal(Goal::Times(0.9))).to_vec()
+        DEPTHS.map(|depth| Row::new(format!("qd{depth}"), Unit::PerSecond)).to_vec()
     }
 
     fn setup(&self, row: usize, world: &World) -> Result<Box<dyn Sampler>, Failure> {

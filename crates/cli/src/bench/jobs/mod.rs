@@ -10,6 +10,7 @@ mod exit;
 mod fsync;
 mod many_contexts;
 mod memory;
+mod other_call;
 mod poll;
 mod setup_destroy;
 mod submit_latency;
@@ -36,5 +37,6 @@ pub const ALL: &[&'static dyn Job] = &[
     &destroy::Destroy,
     &contexts_alive::ContextsAlive,
     &exit::Exit,
+    &other_call::OtherCall,
     &memory::Memory,
 ];

@@ -5,12 +5,12 @@ use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::time::{ClockId, clock_gettime};
 use uaio::abi::IoEvent;
 
 use super::super::calls::Context;
 use super::super::ground::Ground;
-use super::super::job::{CPU, Job, Reading, Row, Sampler, Unit, World};
+use super::super::job::{Job, Reading, Row, Sampler, Unit, World};
+use super::super::load::Mark;
 use super::super::request::{Buffers, Op, Request};
 use crate::failure::Failure;
 
@@ -55,7 +55,8 @@ impl Crowd {
         let (fd, buffer) = (self.file.as_raw_fd(), buffers.at(0));
         let mut iocb = Request { tag: 0, op: Op::Read, fd, buffer, len: 512, offset: 0 }.iocb(None);
         let mut count = 0;
-        while Instant::now() < until {
+        // Once at least: where the machine is busy, the time may be over before a thread starts.
+        while count == 0 || Instant::now() < until {
             for _ in 0..REQUESTS {
                 // SAFETY: reads of /dev/zero are over when io_submit returns, whoever takes the event.
                 unsafe { context.submit(&[&raw mut iocb]) }?;
@@ -69,19 +70,12 @@ impl Crowd {
 
 impl Sampler for Crowd {
     fn sample(&mut self) -> Result<Reading, Failure> {
-        let (started, cpu) = (Instant::now(), cpu_ns());
-        let until = started + self.slice;
+        let (begun, until) = (Mark::now(0), Instant::now() + self.slice);
         let count = thread::scope(|scope| {
             let contexts = self.contexts.iter().cycle().take(THREADS);
             let all: Vec<_> = contexts.map(|context| scope.spawn(|| self.work(context, until))).collect();
             all.into_iter().map(|one| one.join().expect("it does not panic")).sum::<Result<usize, Failure>>()
         })?;
-        let rate = count as f64 / started.elapsed().as_secs_f64();
-        Ok(Reading::of(rate).note(CPU, (cpu_ns() - cpu) / count as f64))
+        Ok(Mark::now(count).since(begun))
     }
-}
-
-fn cpu_ns() -> f64 {
-    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID);
-    time.map_or(0.0, |time| time.tv_sec() as f64 * 1e9 + time.tv_nsec() as f64)
 }

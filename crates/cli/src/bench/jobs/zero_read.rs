@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
-use super::super::goal::Goal;
 use super::super::ground::Ground;
 use super::super::job::{Job, Row, Sampler, Unit, World};
 use super::super::load::{Load, Shape, Source};
@@ -13,7 +12,7 @@ use crate::failure::Failure;
 
 /// Bytes of one read.
 const BYTES: usize = 512;
-const SHAPES: [(Shape, f64); 2] = [(Shape::new(1, 1), 1.5), (Shape::new(32, 16), 1.2)];
+const SHAPES: [Shape; 2] = [Shape::new(1, 1), Shape::new(32, 16)];
 
 pub struct ZeroRead;
 
@@ -47,11 +46,11 @@ impl Job for ZeroRead {
     }
 
     fn rows(&self, _: &Ground) -> Vec<Row> {
-        SHAPES.map(|(shape, goal)| Row::new(shape.name(), Unit::PerSecond).goal(Goal::Times(goal))).to_vec()
+        SHAPES.map(|shape| Row::new(shape.name(), Unit::PerSecond)).to_vec()
     }
 
     fn setup(&self, row: usize, world: &World) -> Result<Box<dyn Sampler>, Failure> {
-        let shape = SHAPES[row].0;
+        let shape = SHAPES[row];
         let queue = queue::open(world.side, shape.depth)?;
         Ok(Box::new(Load::new(queue, Box::new(Zeros::new(shape.depth)?), shape, world.slice)))
     }

@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Pool, lock, pool};
+use super::{Door, Pool, pool};
 use crate::context::Context;
 use crate::engine::bells::Bells;
 use crate::engine::{NO_FILE, inline};
 use crate::errno::{Errno, Result};
-use crate::files::Handle;
+use crate::files::{Files, Handle};
 use crate::inbox::{Inbox, Mail, Message, Order};
 use crate::os::epoll::{EVENTS, Epoll};
 use crate::os::file;
 use crate::request::Op;
 use crate::service::nap;
 use crate::slot::{Slot, State};
+use crate::sync::AtomicU32;
 use crate::timers;
 
 /// The thread looks whether it is still needed after so long, in milliseconds.
@@ -37,9 +38,9 @@ pub(crate) struct Poller {
     pool: Arc<Pool>,
     epoll: Epoll,
     /// Requests that wait for a file, by its handle. Each holds the file.
-    waiting: HashMap<Handle, Vec<&'static Slot>>,
+    waiting: HashMap<Handle, Waiting>,
     /// Lists for it that are empty: a request that waits allocates nothing.
-    spare: Vec<Vec<&'static Slot>>,
+    spare: Vec<Waiting>,
     stalled: Vec<i32>,
     /// The files of the message that is being dealt with.
     handles: Vec<Handle>,
@@ -47,11 +48,19 @@ pub(crate) struct Poller {
     bells: Bells,
 }
 
+/// The requests that wait for one file, and all that they wait for.
+#[derive(Default)]
+struct Waiting {
+    slots: Vec<&'static Slot>,
+    mask: u32,
+}
+
 /// Makes the poller in the service thread.
-pub(crate) fn open(inbox: Inbox) -> Result<Poller> {
+pub(crate) fn open(inbox: Inbox, door: &Door) -> Result<Poller> {
     let epoll = Epoll::new()?;
     epoll.add(inbox.listener, libc::EPOLLIN as u32, SOCKET | inbox.listener as u64)?;
     let pool = pool(inbox)?;
+    door.open(&pool);
     // Now: a filter may forbid what memory needs later.
     let message = Some(Box::default());
     Ok(Poller {
@@ -75,7 +84,8 @@ impl Poller {
     /// Waits for something and deals with it. False: the thread is not needed any more.
     fn turn(&mut self) -> bool {
         let mut ready = [0; EVENTS];
-        let time = if self.stalled.is_empty() { IDLE_MS } else { LOOK_AGAIN_MS };
+        let waits = self.stalled.is_empty() && !self.pool.deliver_undelivered();
+        let time = if waits { IDLE_MS } else { LOOK_AGAIN_MS };
         let time = self.pool.late.wait_ms().map_or(time, |late| late.min(time));
         let count = self.epoll.wait(time, &mut ready).unwrap_or_else(|why| {
             if why != Errno::EINTR {
@@ -135,7 +145,7 @@ impl Poller {
         // One list for all messages: a request allocates nothing here.
         let mut handles = core::mem::take(&mut self.handles);
         handles.clear();
-        handles.extend(message.files().iter().map(|fd| lock(&self.pool.files).add(*fd)));
+        self.pool.files.with(|files| handles.extend(message.files().iter().map(|fd| files.add(*fd))));
         for order in message.orders() {
             match order {
                 Order::Request(slot) => self.start(slot, &handles),
@@ -147,7 +157,7 @@ impl Poller {
                 Order::CancelOne(slot, ticket) => {
                     let context = slot.context();
                     if slot.is_cancelled(ticket) {
-                        self.cancel_one(slot);
+                        self.cancel_one(slot, ticket);
                     }
                     self.pool.inbox.order_done(context);
                 }
@@ -165,23 +175,23 @@ impl Poller {
             self.hear_workers();
         }
         let waits = request.op == Op::Poll || request.stream;
-        let mut handle = handles[slot.file.load(Ordering::Relaxed) as usize];
-        let (mut files, crowded) = (lock(&self.pool.files), self.pool.inbox.is_crowded());
-        if waits || crowded {
-            handle = files.shared(request.fd, handle);
-        }
-        slot.file.store(handle, Ordering::Relaxed);
-        files.keep(handle);
-        let resfd = slot.resfd.load(Ordering::Relaxed);
-        if resfd != NO_FILE {
-            let mut eventfd = handles[resfd as usize];
-            if crowded {
-                eventfd = files.shared(request.resfd, eventfd);
+        let crowded = self.pool.inbox.is_crowded();
+        let handle = self.pool.files.with(|files| {
+            let hold = |files: &mut Files, place: &AtomicU32, number, looks: bool| {
+                let mut handle = handles[place.load(Ordering::Relaxed) as usize];
+                if looks {
+                    handle = files.shared(number, handle);
+                }
+                files.note(number, handle);
+                files.keep(handle);
+                place.store(handle, Ordering::Relaxed);
+                handle
+            };
+            if slot.resfd.load(Ordering::Relaxed) != NO_FILE {
+                hold(files, &slot.resfd, request.resfd, crowded);
             }
-            slot.resfd.store(eventfd, Ordering::Relaxed);
-            files.keep(eventfd);
-        }
-        drop(files);
+            hold(files, &slot.file, request.fd, waits || crowded)
+        });
         let taken = slot.shift_state(State::Sent, State::Taken);
         crate::os::futex::wake_all(slot.futex());
         if let Some(res) = request.performed() {
@@ -208,16 +218,21 @@ impl Poller {
             return;
         }
         let waiting = self.waiting.entry(handle).or_insert_with(|| self.spare.pop().unwrap_or_default());
-        waiting.push(slot);
-        let (first, mask) = (waiting.len() == 1, mask_of(waiting));
-        let fd = lock(&self.pool.files).fd(handle);
+        let known = waiting.mask;
+        waiting.add(slot);
+        let (first, mask) = (known == 0, waiting.mask);
+        let fd = self.pool.fd(handle);
         let watched = if first {
             self.epoll.add(fd, mask, FILE | u64::from(handle))
+        } else if mask == known {
+            // It is watched for that already: one more of very many costs nothing.
+            Ok(())
         } else {
             self.epoll.change(fd, mask, FILE | u64::from(handle))
         };
         if watched.is_err() {
-            self.waiting.remove(&handle).into_iter().flatten().for_each(|slot| self.unwatched(slot));
+            let slots = self.waiting.remove(&handle).unwrap_or_default().slots;
+            slots.into_iter().for_each(|slot| self.unwatched(slot));
         }
     }
 
@@ -234,7 +249,7 @@ impl Poller {
 
     /// True: the request has ended.
     fn try_now(&self, slot: &'static Slot) -> bool {
-        let fd = lock(&self.pool.files).fd(slot.file.load(Ordering::Relaxed));
+        let fd = self.pool.fd(slot.file.load(Ordering::Relaxed));
         // SAFETY: the slot is with this thread.
         let request = unsafe { slot.request() };
         loop {
@@ -252,24 +267,25 @@ impl Poller {
     fn file_ready(&mut self, handle: Handle) {
         let Some(mut waiting) = self.waiting.remove(&handle) else { return };
         // A file must not be closed while epoll still watches it under this handle.
-        lock(&self.pool.files).keep(handle);
-        waiting.retain(|slot| !self.try_now(slot));
+        self.pool.keep(handle);
+        waiting.slots.retain(|slot| !self.try_now(slot));
         self.watch_rest(handle, waiting);
         self.pool.release(handle);
     }
 
-    fn watch_rest(&mut self, handle: Handle, left: Vec<&'static Slot>) {
-        let fd = lock(&self.pool.files).fd(handle);
-        if left.is_empty() {
+    fn watch_rest(&mut self, handle: Handle, mut left: Waiting) {
+        let fd = self.pool.fd(handle);
+        left.sum_up();
+        if left.slots.is_empty() {
             self.keep_spare(left);
             return self.epoll.remove(fd);
         }
-        let _ = self.epoll.change(fd, mask_of(&left), FILE | u64::from(handle));
+        let _ = self.epoll.change(fd, left.mask, FILE | u64::from(handle));
         self.waiting.insert(handle, left);
     }
 
-    fn keep_spare(&mut self, list: Vec<&'static Slot>) {
-        if self.spare.len() < SPARE && list.capacity() <= SPARE {
+    fn keep_spare(&mut self, list: Waiting) {
+        if self.spare.len() < SPARE && list.slots.capacity() <= SPARE {
             self.spare.push(list);
         }
     }
@@ -278,7 +294,8 @@ impl Poller {
         self.pool.cancel_queued(context);
         self.pool.deliver_late(|slot| core::ptr::eq(slot.context(), context));
         let of_context = |slot: &&'static Slot| core::ptr::eq(slot.context(), context);
-        let slots: Vec<_> = self.waiting.values().flatten().copied().filter(of_context).collect();
+        let waiting = self.waiting.values().flat_map(|waiting| &waiting.slots);
+        let slots: Vec<_> = waiting.copied().filter(of_context).collect();
         let mut handles: Vec<Handle> = Vec::new();
         for slot in slots {
             slot.set_state(State::Cancelled);
@@ -290,19 +307,20 @@ impl Poller {
         self.pool.ring(&mut self.bells);
     }
 
-    fn cancel_one(&mut self, slot: &'static Slot) {
-        self.pool.end_queued(|queued| core::ptr::eq(queued, slot));
+    fn cancel_one(&mut self, slot: &'static Slot, ticket: u32) {
+        // Asked again under the queue's lock: by now the slot may be another request's.
+        self.pool.end_queued(|queued| core::ptr::eq(queued, slot) && queued.is_cancelled(ticket));
         self.end_cancelled(slot.file.load(Ordering::Relaxed));
         self.pool.ring(&mut self.bells);
     }
 
     /// Ends the cancelled requests that wait for a file.
     fn end_cancelled(&mut self, handle: Handle) {
-        let Some(waiting) = self.waiting.remove(&handle) else { return };
-        lock(&self.pool.files).keep(handle);
+        let Some(mut waiting) = self.waiting.remove(&handle) else { return };
+        self.pool.keep(handle);
         let cancelled = |slot: &&'static Slot| slot.state() == State::Cancelled;
-        let (ended, left): (Vec<_>, Vec<_>) = waiting.into_iter().partition(cancelled);
-        self.watch_rest(handle, left);
+        let ended: Vec<_> = waiting.slots.extract_if(.., |slot| cancelled(slot)).collect();
+        self.watch_rest(handle, waiting);
         for slot in ended {
             // SAFETY: the slot is with this thread.
             let request = unsafe { slot.request() };
@@ -318,17 +336,26 @@ impl Poller {
     }
 }
 
-/// What the requests wait for, together. One shot: with many requests on one file a level would call again
-/// and again.
-fn mask_of(slots: &[&'static Slot]) -> u32 {
-    let one = |slot: &&'static Slot| {
-        // SAFETY: the slots are with this thread.
-        let request = unsafe { slot.request() };
-        match request.op {
-            Op::Poll => u32::from(request.poll_mask),
-            Op::Write => libc::EPOLLOUT as u32,
-            _ => libc::EPOLLIN as u32,
-        }
+impl Waiting {
+    fn add(&mut self, slot: &'static Slot) {
+        self.slots.push(slot);
+        self.mask |= awaited(slot);
+    }
+
+    /// What those that are left wait for.
+    fn sum_up(&mut self) {
+        self.mask = self.slots.iter().fold(0, |all, slot| all | awaited(slot));
+    }
+}
+
+/// What a request waits for. One shot: with many requests on one file a level would call again and again.
+fn awaited(slot: &'static Slot) -> u32 {
+    // SAFETY: the slot is with this thread.
+    let request = unsafe { slot.request() };
+    let events = match request.op {
+        Op::Poll => u32::from(request.poll_mask),
+        Op::Write => libc::EPOLLOUT as u32,
+        _ => libc::EPOLLIN as u32,
     };
-    slots.iter().map(one).fold(libc::EPOLLONESHOT as u32, |all, mask| all | mask)
+    events | libc::EPOLLONESHOT as u32
 }
