@@ -22,5 +22,6 @@ pub mod self_test;
 pub mod semantics;
 pub mod sleepers;
 pub mod suite;
+pub mod together;
 pub mod tools;
 pub mod trace;

@@ -10,6 +10,7 @@ use crate::aio::{Calls, Target};
 use crate::case::{Case, NOT_APPLICABLE, Run};
 use crate::failure::Failure;
 use crate::panics;
+use crate::together::Together;
 use crate::trace::{Trace, noted};
 
 /// How a case ended.
@@ -157,7 +158,7 @@ fn read(output: RawFd) -> String {
 }
 
 /// Deals the cases out to `jobs` threads that run `worker`, after those of io_setup, which may need all of the host's quota
-/// and go one by one. What each worker made of its cases.
+/// and go one by one. What each worker made of its cases. One such call at a time: see [`Together`].
 pub fn side_by_side<T: Send>(
     cases: &[Case],
     jobs: usize,
@@ -165,7 +166,11 @@ pub fn side_by_side<T: Send>(
 ) -> Vec<T> {
     let (alone, rest): (Vec<_>, Vec<_>) = cases.iter().partition(|case| case.group() == "io_setup");
     let next = AtomicUsize::new(0);
-    let work = || worker(&mut std::iter::from_fn(|| rest.get(next.fetch_add(1, Ordering::Relaxed)).copied()));
+    let together = Together::new(jobs);
+    let work = || {
+        let _inside = together.enter();
+        worker(&mut std::iter::from_fn(|| rest.get(next.fetch_add(1, Ordering::Relaxed)).copied()))
+    };
     let first = worker(&mut alone.into_iter());
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();

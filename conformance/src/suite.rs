@@ -13,6 +13,7 @@ use crate::list;
 use crate::options::Args;
 use crate::report::{Report, Score};
 use crate::runner::{self, Outcome, no_fork_now, probe};
+use crate::together::Together;
 
 /// Exit statuses.
 pub const FAILED: i32 = 1;
@@ -99,7 +100,9 @@ impl Suite {
         }
         let next = AtomicUsize::new(0);
         let (sender, receiver) = channel();
+        let together = Together::new(self.jobs as usize);
         let work = || {
+            let _inside = together.enter();
             while let index = next.fetch_add(1, Ordering::Relaxed)
                 && let Some(case) = cases.get(index)
             {

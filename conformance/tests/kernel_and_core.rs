@@ -8,7 +8,7 @@ use uaio_conformance::cases;
 use uaio_conformance::runner::{Outcome, run, side_by_side, unavailable};
 
 /// They mostly wait.
-const JOBS: usize = 4;
+const JOBS: usize = 8;
 
 fn all_pass(target: &Target) {
     if let Some(why) = unavailable(target) {
@@ -26,34 +26,11 @@ fn all_pass(target: &Target) {
     assert!(failures.is_empty(), "{target}:\n{}", failures.join("\n"));
 }
 
+/// One test: a child that is forked while another thread of this process starts or ends could start no thread.
 #[test]
-fn the_kernel_is_as_the_cases_say() {
+fn the_kernel_and_every_engine_are_as_the_cases_say() {
     all_pass(&Target::Kernel);
-    // One after the other: they share the host's quota.
-    all_pass(&Target::Core("kernel".into()));
-}
-
-#[test]
-fn auto_is_like_the_kernel() {
-    all_pass(&Target::Core("auto".into()));
-}
-
-#[test]
-fn inline_is_like_the_kernel() {
-    all_pass(&Target::Core("inline".into()));
-}
-
-#[test]
-fn uring_is_like_the_kernel() {
-    all_pass(&Target::Core("uring".into()));
-}
-
-#[test]
-fn threads_is_like_the_kernel() {
-    all_pass(&Target::Core("threads".into()));
-}
-
-#[test]
-fn scripted_is_like_the_kernel_without_a_script() {
-    all_pass(&Target::Core("scripted".into()));
+    for engine in ["auto", "inline", "uring", "threads", "kernel", "scripted"] {
+        all_pass(&Target::Core(engine.into()));
+    }
 }

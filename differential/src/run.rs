@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use uaio_conformance::together::Together;
+
 use crate::calls::{Engine, Side};
 use crate::child::Child;
 use crate::plan::{Plan, Step};
@@ -109,10 +111,12 @@ pub fn run(options: &Options) -> Summary {
     let stop = AtomicBool::new(false);
     let failures = Mutex::new(Vec::new());
     let done = AtomicU64::new(0);
+    let together = Together::new(options.jobs);
     std::thread::scope(|scope| {
         for job in 0..options.jobs {
-            let (next, stop, failures, done) = (&next, &stop, &failures, &done);
+            let (next, stop, failures, done, together) = (&next, &stop, &failures, &done, &together);
             scope.spawn(move || {
+                let _inside = together.enter();
                 let mut bench = Bench::new(options.engine, &options.dir, job);
                 while !stop.load(Ordering::SeqCst) && options.limit.is_none_or(|limit| started.elapsed() < limit) {
                     let index = next.fetch_add(1, Ordering::SeqCst);

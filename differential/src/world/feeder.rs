@@ -67,13 +67,15 @@ impl Feeder {
         !matches!(self, Feeder::NotNeeded)
     }
 
-    /// Runs `call` with the other end at work.
+    /// Runs `call` with the other end at work. The thread has ended when this returns: a scope alone only waits for its
+    /// closure, and a child forked before the rest could start no thread.
     pub(super) fn run(self, call: impl FnOnce()) {
         let returned = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            scope.spawn(|| self.work(&returned));
+            let feeder = scope.spawn(|| self.work(&returned));
             call();
             returned.store(true, Ordering::SeqCst);
+            feeder.join().expect("the feeder panicked");
         });
     }
 
