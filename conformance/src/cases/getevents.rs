@@ -146,9 +146,13 @@ fn waits() -> Vec<Case> {
             let started = Instant::now();
             assert_eq!(t.getevents(ctx, 1, 1, &raw mut event as usize, time(0, 1_100_000_000)), 0);
             assert!(started.elapsed() >= Duration::from_millis(1100));
-            let started = Instant::now();
-            assert_eq!(t.getevents(ctx, 1, 1, &raw mut event as usize, time(-1, 1_000_000_000)), 0);
-            assert!(started.elapsed() < Duration::from_millis(900));
+            let mut at_once = || {
+                let started = Instant::now();
+                assert_eq!(t.getevents(ctx, 1, 1, &raw mut event as usize, time(-1, 1_000_000_000)), 0);
+                started.elapsed() < Duration::from_millis(900)
+            };
+            // A busy machine may be late once.
+            assert!((0..3).any(|_| at_once()));
         }),
         case!(Quirk, "getevents/negative_timeouts_wait_for_ever", "spec 3.wait.6, spec 11.6", |t| {
             for bad in [time(-1, 0), time(0, -1)] {

@@ -206,16 +206,19 @@ fn many() -> Vec<Case> {
                 s.spawn(|| {
                     while !over.load(Ordering::SeqCst) {
                         unsafe { libc::pthread_kill(me, libc::SIGUSR1) };
+                        // The kernel ends POLLs in threads of its own, which need a processor, too.
+                        std::thread::sleep(Duration::from_micros(10));
                     }
                 });
                 let started = std::time::Instant::now();
                 let mut accepted = 16;
-                while accepted == 16 && count.load(Ordering::SeqCst) < 20_000 && started.elapsed().as_secs() < 5 {
+                while accepted == 16 && count.load(Ordering::SeqCst) < 5_000 && started.elapsed().as_secs() < 5 {
                     accepted = t.submit(ctx, &mut iocbs);
                     iocbs.iter_mut().for_each(|iocb| _ = t.cancel(ctx, iocb));
                     let mut left = accepted.max(0);
                     while left > 0 {
                         left -= t.look(ctx).max(0);
+                        std::thread::sleep(Duration::from_micros(10));
                     }
                 }
                 over.store(true, Ordering::SeqCst);

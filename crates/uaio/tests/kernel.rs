@@ -171,7 +171,8 @@ fn four_are_kept_and_not_for_long() {
             since.push(Instant::now());
             destroy(*ctx);
             if ended < 4 {
-                assert_eq!(parked(&alive[ended + 1..]), ended + 1);
+                // On a machine that is slow to get here, the first may be gone.
+                assert!(parked(&alive[ended + 1..]) == ended + 1 || since[0].elapsed() >= Duration::from_secs(1));
                 continue;
             }
             eventually("four are left", || parked(&alive[ended + 1..]) <= 4);

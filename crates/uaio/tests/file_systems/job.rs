@@ -34,7 +34,7 @@ fn number(variable: &str, default: u64) -> u64 {
 pub fn run(target: &Path) {
     let seed = number("UAIO_FS_SEED", 1);
     let mut job = Job::new(target, seed);
-    for round in 0..number("UAIO_FS_ROUNDS", 40) {
+    for round in 0..number("UAIO_FS_ROUNDS", 12) {
         let direct = job.direct.is_some() && job.rng.bool();
         let what = format!("{}, seed {seed}, round {round}, direct {direct}", engine());
         job.batch(direct, &what);

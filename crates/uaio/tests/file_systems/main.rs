@@ -1,6 +1,6 @@
 //! Data on each file system that can be made here, on each engine: random requests, and the same performed on a model.
 //!
-//! Needs root. `UAIO_FS_ROUNDS` says how many batches (default 40), `UAIO_FS_SEED` which.
+//! Needs root. `UAIO_FS_ROUNDS` says how many batches (default 12), `UAIO_FS_SEED` which.
 // The tests call C the way a program does; what they pass is their own.
 #![allow(clippy::undocumented_unsafe_blocks)]
 
