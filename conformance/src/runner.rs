@@ -195,7 +195,7 @@ pub fn probe() -> Case {
 
 /// Why the target cannot be tried here, if so.
 pub fn unavailable(target: &Target) -> Option<String> {
-    run(&probe(), target, Duration::from_secs(10)).why()
+    run(&probe(), target, Duration::from_secs(60)).why()
 }
 
 impl Outcome {

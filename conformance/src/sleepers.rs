@@ -5,7 +5,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 /// How long somebody is waited for.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs `body` on a thread; returns when that thread sleeps, or has ended.
 pub fn asleep<'scope, T: Send + 'scope>(

@@ -95,10 +95,10 @@ impl Run {
         unsafe { (self.calls.io_pgetevents)(ctx, min, nr, events as *mut IoEvent, time, set) }
     }
 
-    /// Waits for `count` events, ten seconds at most.
+    /// Waits for `count` events, a minute at most.
     pub fn reap(&self, ctx: usize, count: usize) -> Vec<IoEvent> {
         let mut events = vec![IoEvent::default(); count];
-        let time = Some(Timespec { sec: 10, nsec: 0 });
+        let time = Some(Timespec { sec: 60, nsec: 0 });
         let n = self.getevents(ctx, count as isize, count as isize, events.as_mut_ptr() as usize, time);
         assert_eq!(n, count as isize, "io_getevents for {count} events");
         events

@@ -10,7 +10,7 @@ use crate::sys;
 use crate::world::World;
 
 /// A sequence that has not ended by then hangs.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// A process that performs a plan.
 pub struct Child {
@@ -40,7 +40,7 @@ impl Child {
         let status = sys::wait_until(self.process, self.started + LIMIT);
         let mut text = self.record.text();
         match status {
-            None => text.push_str("HANGS: it was ended after 20 s\n"),
+            None => text.push_str("HANGS: it was ended after 120 s\n"),
             Some(0) => {}
             Some(status) if libc::WIFSIGNALED(status) => {
                 text.push_str(&format!("DIED of signal {}\n", libc::WTERMSIG(status)));

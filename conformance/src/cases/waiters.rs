@@ -101,7 +101,7 @@ fn timeouts() -> Vec<Case> {
                 let took = started.elapsed();
                 over.store(1, Ordering::SeqCst);
                 assert!((0..60).contains(&n), "{n}");
-                assert!(took >= Duration::from_millis(400) && took < Duration::from_secs(5), "{took:?}");
+                assert!(took >= Duration::from_millis(400) && took < Duration::from_secs(60), "{took:?}");
             });
         }),
     ]

@@ -22,7 +22,7 @@ fn all_pass(target: &Target) -> pages::Errors {
     }
     let parts = side_by_side(&cases::all(), JOBS, |cases| {
         let trace = Trace::new();
-        let failed = |case: &Case| match run_noted(case, target, Duration::from_secs(60), &trace) {
+        let failed = |case: &Case| match run_noted(case, target, Duration::from_secs(240), &trace) {
             Outcome::Failed(why) => Some(format!("{} ({}):\n{why}", case.name, case.source)),
             Outcome::Passed | Outcome::NotApplicable(_) => None,
         };

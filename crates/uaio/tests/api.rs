@@ -159,7 +159,7 @@ fn polls_and_pipes_wait_and_can_be_cancelled() {
         let ready = poll.wait().readiness().unwrap();
         assert!(ready.contains(Readiness::IN));
         let poll = context.submit(Operation::poll(&r, Readiness::IN)).unwrap();
-        assert!(poll.wait_timeout(Duration::from_secs(5)).is_ok());
+        assert!(poll.wait_timeout(Duration::from_secs(90)).is_ok());
         let read = context.submit(Operation::read(&r, vec![0u8; 16], 0)).unwrap();
         assert_eq!(bytes(read.wait()), (1, b"x".to_vec()));
         let poll = context.submit(Operation::poll(&r, Readiness::IN)).unwrap();
@@ -167,7 +167,7 @@ fn polls_and_pipes_wait_and_can_be_cancelled() {
         assert_eq!(poll.wait().readiness(), Ok(Readiness::empty()));
         let late = context.submit(Operation::fsync(scratch())).unwrap();
         let begun = Instant::now();
-        while !late.is_done() && begun.elapsed() < Duration::from_secs(20) {
+        while !late.is_done() && begun.elapsed() < Duration::from_secs(90) {
             std::thread::sleep(Duration::from_millis(1));
             context.dispatch();
         }
@@ -248,7 +248,7 @@ fn close_tells_what_was_still_to_come() {
         drop(context.submit(Operation::poll(&r, Readiness::IN)).unwrap());
         let started = Instant::now();
         let mut ended = context.close().wait();
-        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
         assert_eq!(ended.len(), 3);
         ended.retain(|one| one.id == read.id() || one.id == poll.id());
         ended.sort_by_key(|one| one.result.is_ok());
@@ -426,7 +426,7 @@ fn looking_holds_up_nobody() {
     std::thread::scope(|threads| {
         for _ in 0..2 {
             threads.spawn(|| {
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) && begun.elapsed() < Duration::from_secs(20)
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) && begun.elapsed() < Duration::from_secs(90)
                 {
                     context.dispatch();
                 }
@@ -438,7 +438,7 @@ fn looking_holds_up_nobody() {
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn dropping_the_context_does_not_wait_for_delays() {
     let begun = Instant::now();
     drop(context);
     assert_eq!(ticket.wait().result, Ok(8));
-    assert!(begun.elapsed() < Duration::from_secs(30));
+    assert!(begun.elapsed() < Duration::from_secs(120));
 }
 
 #[test]

@@ -8,13 +8,13 @@ use std::task::{Context as Task, Poll, Waker};
 
 use uaio::{Cancel, Context, Engine, Errno, Operation};
 
-/// Runs `body` in a forked child, for at most 20 seconds; true when it returns true.
+/// Runs `body` in a forked child, for at most 120 seconds; true when it returns true.
 fn in_child(body: impl FnOnce() -> bool) -> bool {
     // SAFETY: the child runs only `body` and ends by _exit.
     match unsafe { libc::fork() } {
         0 => {
             // SAFETY: takes no pointers.
-            unsafe { libc::alarm(20) };
+            unsafe { libc::alarm(120) };
             let fine = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(false);
             // SAFETY: as above.
             unsafe { libc::_exit(i32::from(!fine)) }

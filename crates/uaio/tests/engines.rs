@@ -256,7 +256,7 @@ fn read_that_waits((r, w): (i32, i32)) {
 #[test]
 fn an_empty_pipe_stops_neither_the_submitter_nor_destroy() {
     on_engines(&["uring", "threads"], "an_empty_pipe_stops_neither_the_submitter_nor_destroy", || {
-        limit(Duration::from_secs(60));
+        limit(Duration::from_secs(240));
         read_that_waits(pipe());
     });
 }
@@ -264,7 +264,7 @@ fn an_empty_pipe_stops_neither_the_submitter_nor_destroy() {
 #[test]
 fn an_empty_socket_stops_neither_the_submitter_nor_destroy() {
     on_engines(&["uring", "threads"], "an_empty_socket_stops_neither_the_submitter_nor_destroy", || {
-        limit(Duration::from_secs(60));
+        limit(Duration::from_secs(240));
         read_that_waits(socket_pair());
     });
 }
@@ -272,7 +272,7 @@ fn an_empty_socket_stops_neither_the_submitter_nor_destroy() {
 #[test]
 fn a_silent_terminal_stops_neither_the_submitter_nor_destroy() {
     on_engines(&["uring", "threads"], "a_silent_terminal_stops_neither_the_submitter_nor_destroy", || {
-        limit(Duration::from_secs(60));
+        limit(Duration::from_secs(240));
         read_that_waits(terminal());
     });
 }

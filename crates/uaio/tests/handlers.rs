@@ -52,7 +52,7 @@ extern "C" fn destroys(_: i32) {
 fn a_handler_destroys_the_context_of_the_io_getevents_that_it_interrupts() {
     let test = "a_handler_destroys_the_context_of_the_io_getevents_that_it_interrupts";
     on_engines(&ENGINES, test, || {
-        limit(Duration::from_secs(60));
+        limit(Duration::from_secs(240));
         at_signal(libc::SIGALRM, destroys);
         for round in 0..200 {
             let ctx = setup(8);
@@ -91,7 +91,7 @@ extern "C" fn sets_up_and_destroys(_: i32) {
 #[test]
 fn a_handler_has_a_life_of_a_context_in_the_middle_of_another() {
     on_engines(&ENGINES, "a_handler_has_a_life_of_a_context_in_the_middle_of_another", || {
-        limit(Duration::from_secs(60));
+        limit(Duration::from_secs(240));
         let alarm = Alarm::new(sets_up_and_destroys);
         let until = Instant::now() + Duration::from_millis(700);
         let mut round = 0;

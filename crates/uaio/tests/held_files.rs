@@ -31,7 +31,7 @@ fn eventfd() -> i32 {
 
 /// Waits until it has counted so many, which is a moment after the events are there; no more come.
 fn assert_counted(eventfd: i32, expected: u64, what: &str) {
-    let late = Instant::now() + Duration::from_secs(5);
+    let late = Instant::now() + Duration::from_secs(60);
     let mut all = 0u64;
     while all < expected && Instant::now() < late {
         let mut count = 0u64;
@@ -69,7 +69,7 @@ fn a_number_that_means_another_file_now() {
                 assert_counted(eventfds[which], EACH as u64, &format!("round {round}"));
             }
         }
-        assert!(started.elapsed() < Duration::from_secs(30), "somebody was not woken: {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(120), "somebody was not woken: {:?}", started.elapsed());
         destroy(ctx);
     });
 }
@@ -104,7 +104,7 @@ fn a_lock_goes_with_its_own_requests() {
             submit_all(second, 1);
             reap(ctx, 2 * EACH);
             // Its descriptor is closed a moment after the event.
-            let late = Instant::now() + Duration::from_secs(5);
+            let late = Instant::now() + Duration::from_secs(60);
             while unsafe { libc::flock(second, libc::LOCK_EX | libc::LOCK_NB) } != 0 {
                 assert!(Instant::now() < late, "the first opening is still held");
             }

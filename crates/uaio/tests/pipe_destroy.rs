@@ -23,7 +23,7 @@ fn read_pages(fd: i32, pieces: usize) {
 fn destroy_ends_between_the_parts_of_a_write() {
     on_engines(&["uring", "threads"], "destroy_ends_between_the_parts_of_a_write", || {
         // What used to happen is that io_destroy never came back.
-        unsafe { libc::alarm(60) };
+        unsafe { libc::alarm(240) };
         let until = Instant::now() + Duration::from_secs(2);
         let mut bytes = vec![1u8; LONG];
         for pieces in (1..12).cycle().take_while(|_| Instant::now() < until) {

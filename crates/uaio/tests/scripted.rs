@@ -103,7 +103,7 @@ fn events_are_late_and_io_destroy_does_not_wait_for_them() {
             assert_eq!(submit(ctx, &mut [poll]), 1);
             let started = Instant::now();
             destroy(ctx);
-            assert!(started.elapsed() < Duration::from_secs(30));
+            assert!(started.elapsed() < Duration::from_secs(120));
             let mut count = 0u64;
             assert_eq!(unsafe { libc::read(eventfd, (&raw mut count).cast(), 8) }, 8);
         },

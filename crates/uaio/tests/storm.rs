@@ -179,7 +179,7 @@ impl Footprint {
 
     /// Once the library threads have gone.
     fn at_rest(threads: usize) -> Footprint {
-        let limit = Instant::now() + Duration::from_secs(20);
+        let limit = Instant::now() + Duration::from_secs(90);
         loop {
             let now = Footprint::now();
             if now.threads <= threads || Instant::now() > limit {

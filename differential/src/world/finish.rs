@@ -13,7 +13,7 @@ use crate::record::hash;
 use crate::sys;
 
 /// How long after its event a signal of an eventfd may come.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Events of one context that are shown one by one.
 const SHOWN: usize = 60;
 /// Bytes of a file that are looked at.

@@ -11,7 +11,7 @@ use crate::plan::{Bad, Count, Ctx, Mask, Reap, Time};
 use crate::sys;
 
 /// How long what must end may take.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What a timeout that would be too long, or endless, is replaced with.
 const SHORT: Time = Time::Of(0, 300_000);
 

@@ -124,7 +124,7 @@ mod tests {
             unsafe { libc::fcntl(eventfd.as_raw_fd(), libc::F_SETFL, 0) };
             write(eventfd.as_raw_fd(), u64::MAX - 1 - lacks);
             // SAFETY: reads no memory.
-            unsafe { libc::alarm(20) };
+            unsafe { libc::alarm(120) };
             add_all(&[(eventfd.as_raw_fd(), events)]);
             assert_eq!(count(&eventfd), u64::MAX - 1 - lacks + events.min(lacks));
             // SAFETY: reads no memory.
