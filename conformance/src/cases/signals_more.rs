@@ -200,20 +200,29 @@ fn many() -> Vec<Case> {
         case!(Linux, "signals/a_storm_of_them_refuses_no_poll", "spec 4.5, io_submit(2)", |t| {
             let count = count_signals(0);
             let (me, over) = (unsafe { libc::pthread_self() }, AtomicBool::new(false));
+            let submitting = AtomicBool::new(false);
             let ((r, _w), ctx) = (pipe(0), t.setup(32));
             let mut iocbs = [poll(r, libc::POLLIN); 16];
             std::thread::scope(|s| {
                 s.spawn(|| {
                     while !over.load(Ordering::SeqCst) {
-                        unsafe { libc::pthread_kill(me, libc::SIGUSR1) };
+                        while submitting.load(Ordering::SeqCst) {
+                            unsafe { libc::pthread_kill(me, libc::SIGUSR1) };
+                        }
                         // The kernel ends POLLs in threads of its own, which need a processor, too.
                         std::thread::sleep(Duration::from_micros(10));
                     }
                 });
                 let started = std::time::Instant::now();
                 let mut accepted = 16;
-                while accepted == 16 && count.load(Ordering::SeqCst) < 5_000 && started.elapsed().as_secs() < 5 {
+                while accepted == 16 && count.load(Ordering::SeqCst) < 20_000 && started.elapsed().as_secs() < 5 {
+                    submitting.store(true, Ordering::SeqCst);
+                    let before = count.load(Ordering::SeqCst);
+                    while count.load(Ordering::SeqCst) == before {
+                        std::hint::spin_loop();
+                    }
                     accepted = t.submit(ctx, &mut iocbs);
+                    submitting.store(false, Ordering::SeqCst);
                     iocbs.iter_mut().for_each(|iocb| _ = t.cancel(ctx, iocb));
                     let mut left = accepted.max(0);
                     while left > 0 {
