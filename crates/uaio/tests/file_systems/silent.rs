@@ -14,9 +14,33 @@ use crate::place::Place;
 const SERVER: &str = "UAIO_FS_SERVER";
 /// The kernel asks a FUSE file system for a file's attributes again after a second.
 const FORGOTTEN: Duration = Duration::from_millis(1500);
+const LONGEST: Duration = Duration::from_secs(60);
 
-/// Lets the process go on, whatever happens.
+/// A process in which no thread runs. It goes on with the end of the value, whatever happens.
 struct Stopped(i32);
+
+impl Stopped {
+    /// The signal wakes one thread, and the others go on until that one has been run.
+    fn new(process: i32) -> Stopped {
+        let stopped = Stopped(process);
+        assert_eq!(unsafe { libc::kill(process, libc::SIGSTOP) }, 0);
+        let until = Instant::now() + LONGEST;
+        while !stands_still(process) {
+            assert!(Instant::now() < until, "process {process} does not stop");
+            thread::sleep(Duration::from_millis(1));
+        }
+        stopped
+    }
+}
+
+/// proc(5): the state stands behind the name, which ends with the last `)`.
+fn stands_still(process: i32) -> bool {
+    let mut threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    threads.all(|thread| {
+        let stat = std::fs::read_to_string(thread.unwrap().path().join("stat"));
+        stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
+    })
+}
 
 impl Drop for Stopped {
     fn drop(&mut self) {
@@ -37,14 +61,13 @@ fn others_go_on(target: &str, server: i32) {
     let [mut of_file, mut of_zero] =
         [read(file.as_raw_fd(), &mut pages[0]), read(zero.as_raw_fd(), &mut pages[1])];
     thread::sleep(FORGOTTEN);
-    let stopped = Stopped(server);
-    assert_eq!(unsafe { libc::kill(server, libc::SIGSTOP) }, 0);
+    let stopped = Stopped::new(server);
     thread::scope(|s| {
         let asking = s.spawn(|| submit(asks, &mut of_file));
         thread::sleep(Duration::from_millis(200));
         assert!(!asking.is_finished(), "the file system was not asked");
         let going = s.spawn(|| submit(other, &mut of_zero));
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + LONGEST;
         while !going.is_finished() && Instant::now() < until {
             thread::sleep(Duration::from_millis(1));
         }
