@@ -166,6 +166,19 @@ pub fn eventfd_count(fd: i32) -> u64 {
     count
 }
 
+/// Reads a blocking eventfd until it has counted to `count`; more is an error.
+pub fn count_to(fd: i32, count: u64) {
+    let mut sum = 0;
+    while sum < count {
+        sum += eventfd_count(fd);
+    }
+    assert_eq!(sum, count);
+    unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) };
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    assert_eq!(eventfd_count(fd), 0, "too many");
+    unsafe { libc::fcntl(fd, libc::F_SETFL, 0) };
+}
+
 pub fn put(fd: i32, bytes: &[u8]) {
     assert_eq!(unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) }, bytes.len() as isize);
 }

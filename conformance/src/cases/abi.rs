@@ -110,7 +110,7 @@ fn layouts() -> Vec<Case> {
         case!(Contract, "abi/iocb_fields_stand_where_the_header_says", "spec 0.4, io_submit(2)", |t| {
             let file = scratch(libc::O_RDWR).unwrap();
             let ctx = t.setup(4);
-            let (mut buf, event) = ([0u8; 8], eventfd(libc::EFD_NONBLOCK));
+            let (mut buf, event) = ([0u8; 8], eventfd(0));
             std::os::unix::fs::FileExt::write_at(&file, b"position", 3).unwrap();
             let mut good = [0u8; 64];
             good[..8].copy_from_slice(&7u64.to_ne_bytes());

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Case;
 use crate::case;
 use crate::case::Run;
+use crate::sleepers::asleep;
 use crate::tools::*;
 use uaio::abi::*;
 
@@ -206,25 +207,25 @@ fn waits() -> Vec<Case> {
         }),
         case!(Linux, "getevents/a_waiter_returns_einval_when_the_context_goes", "spec 3.wait.13", |t| {
             let ctx = t.setup(8);
-            let calls = t.calls;
-            let waiter = std::thread::spawn(move || {
-                let mut event = IoEvent::default();
-                unsafe { (calls.io_getevents)(ctx, 1, 1, &mut event, std::ptr::null()) }
+            std::thread::scope(|s| {
+                let waiter = asleep(s, || {
+                    let mut event = IoEvent::default();
+                    t.getevents(ctx, 1, 1, &raw mut event as usize, None)
+                });
+                assert_eq!(t.destroy(ctx), 0);
+                assert_eq!(waiter.join().unwrap(), EINVAL);
             });
-            std::thread::sleep(Duration::from_millis(100));
-            assert_eq!(t.destroy(ctx), 0);
-            assert_eq!(waiter.join().unwrap(), EINVAL);
         }),
         case!(Linux, "getevents/a_waiter_returns_what_it_holds_when_the_context_goes", "spec 3.wait.13", |t| {
             let ctx = filled(t, 3);
-            let calls = t.calls;
-            let waiter = std::thread::spawn(move || {
-                let mut events = [IoEvent::default(); 8];
-                unsafe { (calls.io_getevents)(ctx, 8, 8, events.as_mut_ptr(), std::ptr::null()) }
+            std::thread::scope(|s| {
+                let waiter = asleep(s, || {
+                    let mut events = [IoEvent::default(); 8];
+                    t.getevents(ctx, 8, 8, events.as_mut_ptr() as usize, None)
+                });
+                assert_eq!(t.destroy(ctx), 0);
+                assert_eq!(waiter.join().unwrap(), 3);
             });
-            std::thread::sleep(Duration::from_millis(100));
-            assert_eq!(t.destroy(ctx), 0);
-            assert_eq!(waiter.join().unwrap(), 3);
         }),
     ]
 }

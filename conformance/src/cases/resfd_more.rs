@@ -12,19 +12,6 @@ use crate::sleepers::asleep;
 use crate::tools::*;
 use uaio::abi::*;
 
-/// Reads a blocking eventfd until it has counted to `count`; more is an error.
-fn count_to(fd: i32, count: u64) {
-    let mut sum = 0;
-    while sum < count {
-        sum += eventfd_count(fd);
-    }
-    assert_eq!(sum, count);
-    unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) };
-    std::thread::sleep(Duration::from_millis(20));
-    assert_eq!(eventfd_count(fd), 0, "too many");
-    unsafe { libc::fcntl(fd, libc::F_SETFL, 0) };
-}
-
 pub fn cases() -> Vec<Case> {
     let mut all = counts();
     all.extend(holds());

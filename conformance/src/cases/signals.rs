@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Case;
 use crate::case;
+use crate::sleepers::signal_once_asleep;
 use crate::tools::*;
 use uaio::abi::*;
 
@@ -31,11 +32,12 @@ pub fn cases() -> Vec<Case> {
                     let count = count_signals(flags);
                     let before = count.load(Ordering::SeqCst);
                     let ctx = t.setup(1);
-                    let sender = signal_after(50);
-                    let mut event = IoEvent::default();
-                    assert_eq!(t.getevents(ctx, 1, 1, &raw mut event as usize, None), EINTR);
-                    assert_eq!(count.load(Ordering::SeqCst), before + 1);
-                    sender.join().unwrap();
+                    std::thread::scope(|s| {
+                        signal_once_asleep(s, libc::SIGUSR1);
+                        let mut event = IoEvent::default();
+                        assert_eq!(t.getevents(ctx, 1, 1, &raw mut event as usize, None), EINTR);
+                        assert_eq!(count.load(Ordering::SeqCst), before + 1);
+                    });
                 }
             }
         ),
@@ -44,10 +46,11 @@ pub fn cases() -> Vec<Case> {
             let null = open("/dev/null", libc::O_RDONLY);
             let ctx = t.setup(4);
             assert_eq!(t.submit(ctx, &mut [io(0, null, 0, 0, 0); 2]), 2);
-            let sender = signal_after(50);
-            let mut events = [IoEvent::default(); 4];
-            assert_eq!(t.getevents(ctx, 4, 4, events.as_mut_ptr() as usize, None), 2);
-            sender.join().unwrap();
+            std::thread::scope(|s| {
+                signal_once_asleep(s, libc::SIGUSR1);
+                let mut events = [IoEvent::default(); 4];
+                assert_eq!(t.getevents(ctx, 4, 4, events.as_mut_ptr() as usize, None), 2);
+            });
         }),
         case!(Linux, "signals/blocked_and_ignored_ones_do_not_end_the_wait", "spec 3.signal.4", |t| {
             count_signals(0);
@@ -117,13 +120,14 @@ pub fn cases() -> Vec<Case> {
             let count = count_signals(libc::SA_RESTART);
             block();
             let ctx = t.setup(1);
-            let sender = signal_after(50);
-            let mask = empty_mask();
-            let set = AioSigset { sigmask: &raw const mask as usize, sigsetsize: 8 };
-            let mut event = IoEvent::default();
-            assert_eq!(t.pgetevents(ctx, 1, 1, &raw mut event as usize, None, &set), EINTR);
-            assert_eq!(count.load(Ordering::SeqCst), 1);
-            sender.join().unwrap();
+            std::thread::scope(|s| {
+                signal_once_asleep(s, libc::SIGUSR1);
+                let mask = empty_mask();
+                let set = AioSigset { sigmask: &raw const mask as usize, sigsetsize: 8 };
+                let mut event = IoEvent::default();
+                assert_eq!(t.pgetevents(ctx, 1, 1, &raw mut event as usize, None, &set), EINTR);
+                assert_eq!(count.load(Ordering::SeqCst), 1);
+            });
         }),
         case!(Contract, "signals/pgetevents_puts_the_mask_back", "spec 3.2, io_pgetevents(2)", |t| {
             block();

@@ -3,6 +3,7 @@
 use super::Case;
 use crate::case;
 use crate::case::Run;
+use crate::sleepers::signal_once_asleep;
 use crate::tools::*;
 use uaio::abi::*;
 
@@ -165,11 +166,12 @@ fn waiting() -> Vec<Case> {
                 let ((r, _w), ctx) = (pipe(0), t.setup(4));
                 let (count, mut byte) = (count_signals(flags), 0u8);
                 let before = count.load(std::sync::atomic::Ordering::SeqCst);
-                let sender = signal_after(100);
-                assert_eq!(t.submit(ctx, &mut [io(READ, r, &raw mut byte as usize, 1, 0)]), 1);
-                assert_eq!(count.load(std::sync::atomic::Ordering::SeqCst), before + 1);
-                assert_eq!(t.reap(ctx, 1)[0].res, EINTR as i64, "flags {flags:#x}");
-                sender.join().unwrap();
+                std::thread::scope(|s| {
+                    signal_once_asleep(s, libc::SIGUSR1);
+                    assert_eq!(t.submit(ctx, &mut [io(READ, r, &raw mut byte as usize, 1, 0)]), 1);
+                    assert_eq!(count.load(std::sync::atomic::Ordering::SeqCst), before + 1);
+                    assert_eq!(t.reap(ctx, 1)[0].res, EINTR as i64, "flags {flags:#x}");
+                });
             }
         }),
         case!(Contract, "stream/a_signal_does_not_lose_what_waits", "spec 2.data.13, decision A1", |t| {

@@ -29,19 +29,6 @@ fn eventfd() -> i32 {
     unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }
 }
 
-/// Waits until it has counted so many, which is a moment after the events are there; no more come.
-fn assert_counted(eventfd: i32, expected: u64, what: &str) {
-    let late = Instant::now() + Duration::from_secs(60);
-    let mut all = 0u64;
-    while all < expected && Instant::now() < late {
-        let mut count = 0u64;
-        if unsafe { libc::read(eventfd, (&raw mut count).cast(), 8) } == 8 {
-            all += count;
-        }
-    }
-    assert_eq!(all, expected, "{what}");
-}
-
 /// The number of the file and that of the eventfd mean others as soon as io_submit has returned.
 #[test]
 fn a_number_that_means_another_file_now() {
@@ -66,7 +53,7 @@ fn a_number_that_means_another_file_now() {
             assert!(reap(ctx, 2 * EACH).iter().all(|event| event.res == 4096));
             for (which, part) in pages.chunks(EACH).enumerate() {
                 assert!(part.iter().all(|page| page.0 == [which as u8 + 1; 4096]), "round {round}");
-                assert_counted(eventfds[which], EACH as u64, &format!("round {round}"));
+                assert_eq!(counted(eventfds[which], EACH as u64), EACH as u64, "round {round}");
             }
         }
         assert!(started.elapsed() < Duration::from_secs(120), "somebody was not woken: {:?}", started.elapsed());

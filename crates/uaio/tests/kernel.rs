@@ -152,6 +152,9 @@ fn parked_contexts_are_used_again_and_then_go() {
     });
 }
 
+/// For so long a kernel context is kept for the next one.
+const KEPT: Duration = Duration::from_secs(1);
+
 /// Kernel contexts that no context of `alive` lies on.
 fn parked(alive: &[usize]) -> usize {
     kernels().iter().filter(|at| !alive.contains(at)).count()
@@ -172,11 +175,11 @@ fn four_are_kept_and_not_for_long() {
             destroy(*ctx);
             if ended < 4 {
                 // On a machine that is slow to get here, the first may be gone.
-                assert!(parked(&alive[ended + 1..]) == ended + 1 || since[0].elapsed() >= Duration::from_secs(1));
+                assert!(parked(&alive[ended + 1..]) == ended + 1 || since[0].elapsed() >= KEPT);
                 continue;
             }
             eventually("four are left", || parked(&alive[ended + 1..]) <= 4);
-            late += usize::from(since[ended - 4].elapsed() >= Duration::from_secs(1));
+            late += usize::from(since[ended - 4].elapsed() >= KEPT);
         }
         assert!(late <= 8, "{late} of 16 came too late: more than four are kept");
         within(Duration::from_secs(90), "what is parked is destroyed", || kernels().is_empty());
@@ -192,8 +195,9 @@ fn with_a_poll_in_flight_none_is_kept() {
         // What there is to see where one is kept.
         let kept = setup(8);
         assert_eq!(submit(kept, &mut [read]), 1);
+        let since = Instant::now();
         destroy(kept);
-        assert_eq!(kernels().len(), 1);
+        assert!(kernels().len() == 1 || since.elapsed() >= KEPT);
         for first in [read, poll_in(r, 1)] {
             let ctx = setup(8);
             assert_eq!(submit(ctx, &mut [first]), 1);
@@ -236,8 +240,9 @@ fn with_a_sleeper_none_is_kept() {
             if sleeps {
                 wait_for_sleeper(receiver.recv().unwrap(), ctx);
             }
+            let since = Instant::now();
             destroy(ctx);
-            assert_eq!(kernels().len(), usize::from(!sleeps));
+            assert!(kernels().len() == usize::from(!sleeps) || !sleeps && since.elapsed() >= KEPT);
             sleeper.into_iter().for_each(|thread| assert_eq!(thread.join().unwrap(), EINVAL));
         }
     });
@@ -252,7 +257,7 @@ fn sleepers_go_along() {
             let (mut event, mask) = (IoEvent::default(), 0u64);
             let set = AioSigset { sigmask: &raw const mask as usize, sigsetsize: 8 };
             let n = match masked {
-                true => unsafe { io_pgetevents(ctx, 1, 1, &mut event, &Timespec { sec: 20, nsec: 0 }, &set) },
+                true => unsafe { io_pgetevents(ctx, 1, 1, &mut event, &Timespec { sec: 120, nsec: 0 }, &set) },
                 false => unsafe { io_getevents(ctx, 1, 1, &mut event, core::ptr::null()) },
             };
             (n, event.res)

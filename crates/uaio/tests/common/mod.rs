@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uaio::abi::*;
 use uaio::entry::*;
@@ -102,6 +102,18 @@ pub fn reap(ctx: usize, least: usize) -> Vec<IoEvent> {
     }
     events.truncate(got);
     events
+}
+
+/// What a non-blocking eventfd counts, which is waited for until it is `expected`: the count comes a moment after the event.
+pub fn counted(eventfd: i32, expected: u64) -> u64 {
+    let (mut all, late) = (0u64, Instant::now() + Duration::from_secs(60));
+    while all < expected && Instant::now() < late {
+        let mut count = 0u64;
+        if unsafe { libc::read(eventfd, (&raw mut count).cast(), 8) } == 8 {
+            all += count;
+        }
+    }
+    all
 }
 
 pub fn rw(op: u16, fd: i32, buf: *mut u8, len: usize, offset: i64, data: u64) -> Iocb {

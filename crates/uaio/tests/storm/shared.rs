@@ -264,16 +264,8 @@ impl<'a> Author<'a> {
         let (written, rest) = file.split_at(self.written * 4096);
         assert!(written.iter().all(|byte| *byte == self.stamp.0[0]), "an accepted write is not on file");
         assert!(rest.iter().all(|byte| *byte == 0), "a write that was not accepted is on file");
-        let late = Instant::now() + Duration::from_secs(60);
-        let mut all = 0u64;
         // Decision A25: the last may be a moment late.
-        while all < self.told && Instant::now() < late {
-            let mut count = 0u64;
-            if unsafe { libc::read(self.eventfd, (&raw mut count).cast(), 8) } == 8 {
-                all += count;
-            }
-        }
-        assert_eq!(all, self.told, "the eventfd's count");
+        assert_eq!(counted(self.eventfd, self.told), self.told, "the eventfd's count");
         self.into.iter_mut().for_each(|page| page.0.fill(0xdb));
     }
 
