@@ -166,14 +166,11 @@ pub fn side_by_side<T: Send>(
 ) -> Vec<T> {
     let (alone, rest): (Vec<_>, Vec<_>) = cases.iter().partition(|case| case.group() == "io_setup");
     let next = AtomicUsize::new(0);
-    let together = Together::new(jobs);
-    let work = || {
-        let _inside = together.enter();
-        worker(&mut std::iter::from_fn(|| rest.get(next.fetch_add(1, Ordering::Relaxed)).copied()))
-    };
+    let together = Together::default();
+    let work = |_| worker(&mut std::iter::from_fn(|| rest.get(next.fetch_add(1, Ordering::Relaxed)).copied()));
     let first = worker(&mut alone.into_iter());
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        let workers = together.start(scope, jobs, &work).expect("a thread starts");
         let others = workers.into_iter().map(|worker| worker.join().expect("a worker ends"));
         std::iter::once(first).chain(others).collect()
     })

@@ -93,16 +93,20 @@ impl Suite {
         }
     }
 
+    /// On this thread.
+    fn run_here(&self, cases: &[Case], mut each: impl FnMut(&Case, &Outcome)) {
+        cases.iter().for_each(|case| each(case, &self.one(case)));
+    }
+
     /// `each` gets the cases in their order.
     fn run(&self, cases: &[Case], mut each: impl FnMut(&Case, &Outcome)) {
         if self.jobs == 1 {
-            return cases.iter().for_each(|case| each(case, &self.one(case)));
+            return self.run_here(cases, each);
         }
         let next = AtomicUsize::new(0);
         let (sender, receiver) = channel();
-        let together = Together::new(self.jobs as usize);
-        let work = || {
-            let _inside = together.enter();
+        let together = Together::default();
+        let work = |_| {
             while let index = next.fetch_add(1, Ordering::Relaxed)
                 && let Some(case) = cases.get(index)
             {
@@ -111,7 +115,9 @@ impl Suite {
             }
         };
         std::thread::scope(|scope| {
-            (0..self.jobs).for_each(|_| _ = scope.spawn(work));
+            if together.start(scope, self.jobs as usize, &work).is_err() {
+                return self.run_here(cases, each);
+            }
             let mut waiting = BTreeMap::new();
             for (index, case) in cases.iter().enumerate() {
                 let outcome = loop {

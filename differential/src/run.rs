@@ -111,30 +111,25 @@ pub fn run(options: &Options) -> Summary {
     let stop = AtomicBool::new(false);
     let failures = Mutex::new(Vec::new());
     let done = AtomicU64::new(0);
-    let together = Together::new(options.jobs);
-    std::thread::scope(|scope| {
-        for job in 0..options.jobs {
-            let (next, stop, failures, done, together) = (&next, &stop, &failures, &done, &together);
-            scope.spawn(move || {
-                let _inside = together.enter();
-                let mut bench = Bench::new(options.engine, &options.dir, job);
-                while !stop.load(Ordering::SeqCst) && options.limit.is_none_or(|limit| started.elapsed() < limit) {
-                    let index = next.fetch_add(1, Ordering::SeqCst);
-                    if index >= options.count {
-                        break;
-                    }
-                    let failure = one(&mut bench, options.seed + index);
-                    let done = done.fetch_add(1, Ordering::SeqCst) + 1;
-                    tell(options, done, started);
-                    if let Some(failure) = failure {
-                        let mut all = failures.lock().expect("no thread panics with it");
-                        all.push(failure);
-                        stop.fetch_or(all.len() >= options.failures, Ordering::SeqCst);
-                    }
-                }
-            });
+    let together = Together::default();
+    let work = |job| {
+        let mut bench = Bench::new(options.engine, &options.dir, job);
+        while !stop.load(Ordering::SeqCst) && options.limit.is_none_or(|limit| started.elapsed() < limit) {
+            let index = next.fetch_add(1, Ordering::SeqCst);
+            if index >= options.count {
+                break;
+            }
+            let failure = one(&mut bench, options.seed + index);
+            let done = done.fetch_add(1, Ordering::SeqCst) + 1;
+            tell(options, done, started);
+            if let Some(failure) = failure {
+                let mut all = failures.lock().expect("no thread panics with it");
+                all.push(failure);
+                stop.fetch_or(all.len() >= options.failures, Ordering::SeqCst);
+            }
         }
-    });
+    };
+    std::thread::scope(|scope| _ = together.start(scope, options.jobs, &work).expect("a thread starts"));
     let mut found = failures.into_inner().expect("no thread panics with it");
     found.sort_by_key(|f: &Failure| f.seed);
     let mut bench = Bench::new(options.engine, &options.dir, options.jobs);
