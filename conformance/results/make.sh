@@ -19,7 +19,7 @@ table() { # file what argument...
 	[ $status = 0 ] || result=1
 }
 
-unset LD_PRELOAD UAIO_ENGINE UAIO_MAX_NR UAIO_WRITES UAIO_CANCEL UAIO_STATS
+unset LD_PRELOAD UAIO_ENGINE UAIO_MAX_NR UAIO_WRITES UAIO_CANCEL UAIO_STATS UAIO_FAULT UAIO_FAULT_LOG UAIO_URING_MASK
 table kernel.md "The kernel" --target kernel
 if [ -n "$distribution" ]; then
 	table libaio-distribution.md "The distribution's libaio" --target "libaio=$distribution"

@@ -15,7 +15,7 @@ const DEFAULT_MAX_NR: u64 = 65536;
 /// Which engine executes what may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// io_uring where it can be had, else worker threads.
+    /// A kernel context where the first requests suit it; else io_uring, else worker threads.
     Auto,
     /// This one or none.
     Forced(EngineId),

@@ -29,11 +29,11 @@ fn count(text: &str) -> Count {
     for (at, word) in code.match_indices("unsafe") {
         let whole = !code[..at].ends_with(|c: char| c.is_alphanumeric() || "_\"`".contains(c));
         let rest = code[at + word.len()..].trim_start();
-        let names = ["fn", "impl", "trait", "extern"];
+        let names = ["fn ", "impl ", "impl<", "trait ", "extern "];
         match rest {
             _ if !whole => {}
             _ if rest.starts_with('{') => count.0 += 1,
-            _ if names.iter().any(|name| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with(' '))) => {
+            _ if names.iter().any(|name| rest.starts_with(name)) => {
                 // A type is no code.
                 count.1 += usize::from(!rest.starts_with("fn ("));
             }
