@@ -18,7 +18,47 @@ pub fn cases() -> Vec<Case> {
     let mut all = waits();
     all.extend(afterwards());
     all.push(used_again());
+    all.push(files_let_go_of());
     all
+}
+
+/// Ours knows a kernel context's events by its ring, and the kernel lets go of the file a moment later (decision A25).
+fn now_or_soon(t: &Run, is: impl Fn() -> bool) -> bool {
+    let engine = std::env::var("UAIO_ENGINE");
+    let may_be_kernels = t.is_ours() && engine.is_ok_and(|engine| engine == "kernel" || engine == "auto");
+    is() || may_be_kernels
+        && (0..100).any(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            is()
+        })
+}
+
+/// What the program closes after io_destroy is closed then.
+fn files_let_go_of() -> Case {
+    case!(Linux, "destroy/its_files_are_let_go_of", "spec 5.4, spec 5.5, spec 5.11", |t| {
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+        let page = pages(1, 1);
+        let rounds = if t.is_ours() && !t.is_kernels() { 150 } else { 6 };
+        for round in 0..rounds {
+            let Some(file) = scratch(libc::O_RDWR | libc::O_DIRECT) else { t.not_applicable("no O_DIRECT here") };
+            let fd = file.as_raw_fd();
+            let other = open(&format!("/proc/self/fd/{fd}"), libc::O_RDWR);
+            assert_eq!(unsafe { libc::flock(fd, libc::LOCK_EX) }, 0);
+            let ((r, w), ctx) = (pipe(0), t.setup(4));
+            let request =
+                [io(1, fd, page, 4096, 0), io(0, fd, page, 4096, 0), sync(IOCB_CMD_FSYNC, fd)][round % 3];
+            assert_eq!(t.submit(ctx, &mut [request]), 1);
+            assert_eq!(t.submit(ctx, &mut [poll(r, libc::POLLIN)]), 1);
+            assert_eq!(t.destroy(ctx), 0);
+            drop(file);
+            unsafe { libc::close(r) };
+            let unlocked = || unsafe { libc::flock(other, libc::LOCK_EX | libc::LOCK_NB) } == 0;
+            assert!(now_or_soon(t, unlocked), "round {round}: the file is still open");
+            let broken = || unsafe { libc::write(w, b"x".as_ptr().cast(), 1) } == -1;
+            assert!(now_or_soon(t, broken), "round {round}: the pipe is still open");
+            unsafe { (libc::close(other), libc::close(w)) };
+        }
+    })
 }
 
 /// Whether a thread that reads an empty pipe sleeps inside io_submit.

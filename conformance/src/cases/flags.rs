@@ -189,6 +189,24 @@ fn rwf() -> Vec<Case> {
             let others = answers(&|| t.one_in(ctx, iocb));
             assert!((others.len() as u64) < TRIES, "{others:?}");
         }),
+        case!(Linux, "flags/a_write_past_the_cache_comes_after_a_read_from_the_disk", "spec 2.done.6", |t| {
+            let file = scratch(libc::O_RDWR).unwrap();
+            let fd = file.as_raw_fd();
+            if by_call(WRITE, fd, RWF_DONTCACHE) != 1 {
+                t.not_applicable("the file system has no RWF_DONTCACHE");
+            }
+            let (ctx, new) = (t.setup(4), vec![b'n'; 65536]);
+            for round in 0..20 {
+                let mut back = vec![0u8; 65536];
+                std::os::unix::fs::FileExt::write_at(&file, &[b'o'; 65536], 0).unwrap();
+                file.sync_all().unwrap();
+                unsafe { libc::posix_fadvise(fd, 0, 0, libc::POSIX_FADV_DONTNEED) };
+                let write = Iocb { rw_flags: RWF_DONTCACHE, ..io(WRITE, fd, new.as_ptr() as usize, 65536, 0) };
+                assert_eq!(t.submit(ctx, &mut [io(READ, fd, back.as_mut_ptr() as usize, 65536, 0), write]), 2);
+                assert!(t.reap(ctx, 2).iter().all(|event| event.res == 65536));
+                assert!(back.iter().all(|byte| *byte == b'o'), "round {round}: the read has seen the later write");
+            }
+        }),
         case!(Linux, "flags/synchronous_writes_of_each_kind", "spec 0.8, pwritev2(2)", |t| {
             let file = scratch(libc::O_RDWR).unwrap();
             for op in [READ, WRITE] {

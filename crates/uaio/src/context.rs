@@ -6,7 +6,7 @@ mod lane;
 mod sleepers;
 mod telling;
 
-use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::{AtomicPtr, compiler_fence};
 
 use crate::abi::IoEvent;
 use crate::engine::scripted::Scripted;
@@ -372,15 +372,12 @@ impl Context {
         self.running.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The last touch of an engine. The word itself is never unmapped.
+    /// The last touch of an engine, which holds nothing for the request any more, no file either. The word itself is never
+    /// unmapped.
     pub(crate) fn leave(&self) {
-        self.leave_by(1);
-    }
-
-    fn leave_by(&self, count: u32) {
         // SeqCst, here and in `die` and `wait_until_idle`: either this side sees the context dead and wakes, or the other
         // sees the count.
-        if self.running.fetch_sub(count, Ordering::SeqCst) == count && self.is_dead() {
+        if self.running.fetch_sub(1, Ordering::SeqCst) == 1 && self.is_dead() {
             futex::wake_all(&self.running);
         }
     }
@@ -402,7 +399,10 @@ impl Context {
         } else if self.ring.in_ring() >= enough || self.lane.is_kernels() {
             Ok(None)
         } else {
-            Ok(Some(self.sleepers.note(&held, need, timer)))
+            let bed = self.sleepers.note(&held, need, timer);
+            // A handler on this thread that calls io_destroy changes the word that has been read, or has killed the context.
+            compiler_fence(Ordering::SeqCst);
+            if self.is_dead() { Err(Errno::EINVAL) } else { Ok(Some(bed)) }
         };
         drop(held);
         // What a handler parks after this finds the lock free; what it parked before changes the word.

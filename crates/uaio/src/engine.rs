@@ -1,11 +1,13 @@
 //! Who executes requests.
 //!
 //! An engine knows no ring and no eventfd number of the program's: it gets slots, and ends each of them
-//! exactly once through [`Context::finish`], on any thread, maybe before `submit` returns.
+//! exactly once through [`Context::finish`], on any thread, maybe before `submit` returns. Then it lets go of the files, and
+//! [leaves](Context::leave): what io_destroy waits for.
 
 pub(crate) mod bells;
 pub(crate) mod inline;
 pub(crate) mod kernel;
+pub(crate) mod lent;
 pub(crate) mod scripted;
 pub(crate) mod threads;
 pub(crate) mod uring;

@@ -50,6 +50,20 @@ fn does_not_wait(engine: Engine) {
     works(context);
 }
 
+/// Nothing before it has started the threads that its context needs.
+#[test]
+fn a_poll_may_be_the_first_request() {
+    on_engines(&["auto", "threads", "inline"], "a_poll_may_be_the_first_request", || {
+        for engine in [Engine::Threads, Engine::Uring] {
+            let Ok(context) = Context::builder().engine(engine).build() else { continue };
+            let (r, mut w) = std::io::pipe().unwrap();
+            let poll = context.submit(Operation::poll(OwnedFd::from(r), Readiness::IN)).unwrap();
+            w.write_all(b"x").unwrap();
+            assert!(poll.wait().readiness().unwrap().contains(Readiness::IN), "{engine:?}");
+        }
+    });
+}
+
 #[test]
 fn the_environment_decides_for_the_default_only() {
     let engines = ["auto", "inline", "uring", "threads", "off"];

@@ -190,3 +190,83 @@ fn a_wrong_name_disturbs_no_good_call() {
         destroy(ctx);
     });
 }
+
+/// One instruction after the other: a SIGTRAP after each, of which one calls io_destroy.
+#[cfg(target_arch = "x86_64")]
+mod step {
+    use std::arch::asm;
+    use std::sync::OnceLock;
+
+    use super::*;
+
+    /// Every so many instructions.
+    const STRIDE: usize = 89;
+    /// A sleep that nobody ends.
+    const LIMIT_MS: usize = 4000;
+    /// In EFLAGS.
+    const TRAP: i64 = 0x100;
+
+    static STEPS: AtomicUsize = AtomicUsize::new(0);
+    static AT: AtomicUsize = AtomicUsize::new(0);
+    static BEGUN: OnceLock<Instant> = OnceLock::new();
+    /// Since then, in milliseconds.
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+
+    fn now_ms() -> usize {
+        BEGUN.get().unwrap().elapsed().as_millis() as usize
+    }
+
+    extern "C" fn trap(_: i32, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
+        if STEPS.fetch_add(1, SeqCst) + 1 == AT.load(SeqCst) {
+            let context: &mut libc::ucontext_t = unsafe { &mut *context.cast() };
+            context.uc_mcontext.gregs[libc::REG_EFL as usize] &= !TRAP;
+            LAST.store(now_ms(), SeqCst);
+            destroys(0);
+        }
+    }
+
+    /// io_getevents for an event that never comes, destroyed at instruction `at`, if it has so many.
+    fn destroyed_at(at: usize, ms: i64) -> isize {
+        let ctx = setup(4);
+        CONTEXT.store(ctx, SeqCst);
+        HANDLED.store(0, SeqCst);
+        STEPS.store(0, SeqCst);
+        AT.store(at, SeqCst);
+        unsafe { asm!("pushfq", "or qword ptr [rsp], {trap}", "popfq", trap = const TRAP) };
+        let answer = look(ctx, 1, ms);
+        unsafe { asm!("pushfq", "and qword ptr [rsp], {rest}", "popfq", rest = const !TRAP) };
+        if HANDLED.load(SeqCst) == 0 {
+            destroy(ctx);
+        }
+        answer
+    }
+
+    #[test]
+    fn a_handler_destroys_the_context_at_any_instruction_of_io_getevents() {
+        let test = "step::a_handler_destroys_the_context_at_any_instruction_of_io_getevents";
+        on_engines(&["inline"], test, || {
+            limit(Duration::from_secs(240));
+            BEGUN.get_or_init(Instant::now);
+            let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+            action.sa_sigaction = trap as *const () as usize;
+            action.sa_flags = libc::SA_SIGINFO;
+            assert_eq!(unsafe { libc::sigaction(libc::SIGTRAP, &action, std::ptr::null_mut()) }, 0);
+            assert_eq!(destroyed_at(usize::MAX, 1), 0);
+            let all = STEPS.load(SeqCst);
+            for at in (all / 3..all).step_by(STRIDE) {
+                let begun = now_ms();
+                let answer = destroyed_at(at, LIMIT_MS as i64);
+                let (handled, last) = (HANDLED.load(SeqCst), LAST.load(SeqCst));
+                if handled == 0 || last - begun >= LIMIT_MS {
+                    // It has slept already.
+                    return eprintln!("{at} of {all} instructions");
+                }
+                assert_eq!((answer, handled), (-22, 1), "destroyed at instruction {at} of {all}");
+                assert!(
+                    now_ms() - last < LIMIT_MS / 2,
+                    "destroyed at instruction {at} of {all}: nobody has woken it"
+                );
+            }
+        });
+    }
+}

@@ -53,8 +53,8 @@ impl Context {
         held.is_some()
     }
 
-    /// Wakes who waits for what `finish_quietly` has ended, `count` requests, of which the engine then has nothing any more.
-    pub(crate) fn announce(&self, count: u32) {
+    /// Wakes who waits for what `finish_quietly` has ended. [`Context::leave`] has to follow for each request.
+    pub(crate) fn announce(&self) {
         self.telling.end();
         match self.ring.producer.acquire_briefly() {
             Some(held) => {
@@ -64,11 +64,10 @@ impl Context {
             }
             None => self.sleepers.rouse(Side::Library),
         }
-        self.leave_by(count);
     }
 
     /// Ends the request in `slot`, exactly once. `resfd`: its eventfd in this thread's descriptor table, which
-    /// is the one of `side`, or -1. Afterwards the engine has nothing of it any more.
+    /// is the one of `side`, or -1. [`Context::leave`] has to follow, when the engine has let go of the files.
     ///
     /// False, for the library's side only: the thread that holds the ring does not run, because a signal handler has
     /// interrupted it, and the handler may be waiting for another request. [`Context::finish_late`] has to follow.
@@ -88,7 +87,6 @@ impl Context {
             // A signal handler that had to execute the request itself.
             self.slots.park(slot);
         }
-        self.leave();
         true
     }
 
@@ -96,11 +94,7 @@ impl Context {
     pub(crate) fn finish_late(&self, slot: &'static Slot, resfd: i32) -> bool {
         // SAFETY: the engine that ends the request has the slot.
         let (event, _) = unsafe { slot.request() }.parked_event();
-        let delivered = self.deliver(&event, Some(slot), resfd, Side::Library);
-        if delivered {
-            self.leave();
-        }
-        delivered
+        self.deliver(&event, Some(slot), resfd, Side::Library)
     }
 
     /// The event waits in the slot.

@@ -38,7 +38,7 @@ impl Bells {
         }
         self.tell_eventfds();
         for same in self.bells.chunk_by(|a, b| core::ptr::eq(a.context, b.context)) {
-            same[0].context.announce(same.len() as u32);
+            same[0].context.announce();
         }
     }
 
@@ -58,9 +58,9 @@ impl Bells {
         eventfd::add_all(&self.counts);
     }
 
-    /// The eventfd and the kind of a request that has been told of: the engine lets go of them.
-    pub(crate) fn next_rung(&mut self) -> Option<(Handle, Op)> {
-        self.bells.pop().map(|bell| (bell.eventfd, bell.op))
+    /// A request that has been told of: the engine lets go of its eventfd, and leaves its context.
+    pub(crate) fn next_rung(&mut self) -> Option<Bell> {
+        self.bells.pop()
     }
 }
 

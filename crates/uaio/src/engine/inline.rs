@@ -39,7 +39,9 @@ impl Engine for Inline {
             // SAFETY: the submitter has the slots of its batch.
             let request = unsafe { slot.request() };
             let res = end_of(request);
-            slot.context().finish(slot, res, request.resfd, Side::Program);
+            let context = slot.context();
+            context.finish(slot, res, request.resfd, Side::Program);
+            context.leave();
         }
         batch.clear();
     }

@@ -52,15 +52,28 @@ impl Pool {
     /// Queues a request for the workers, and starts one where none is idle. False: there is no worker and
     /// none can be had.
     fn queue(self: &Arc<Self>, slot: &'static Slot) -> bool {
-        if self.queue.wants_worker() {
-            let pool = Arc::into_raw(Arc::clone(self)) as usize;
-            if thread::spawn(worker, pool).is_err() {
-                self.queue.no_worker();
-                // SAFETY: no thread has got it.
-                drop(unsafe { Arc::from_raw(pool as *const Pool) });
-            }
+        let started = self.start_wanted();
+        let Some(woken) = self.queue.add(slot) else { return false };
+        if woken == 0 && !started {
+            // The one that slept has got another request meanwhile, or has ended.
+            self.start_wanted();
         }
-        self.queue.add(slot)
+        true
+    }
+
+    /// Starts a worker, if one more is wanted. False: none was started.
+    fn start_wanted(self: &Arc<Self>) -> bool {
+        if !self.queue.wants_worker() {
+            return false;
+        }
+        let pool = Arc::into_raw(Arc::clone(self)) as usize;
+        let started = thread::spawn(worker, pool).is_ok();
+        if !started {
+            self.queue.no_worker();
+            // SAFETY: no thread has got it.
+            drop(unsafe { Arc::from_raw(pool as *const Pool) });
+        }
+        started
     }
 
     /// Executes a request of the queue.
@@ -101,8 +114,9 @@ impl Pool {
         // SAFETY: the caller has the slot.
         let op = unsafe { slot.request() }.op;
         let (file, resfd) = files_of(slot);
-        if slot.context().finish(slot, res, self.eventfd(resfd), Side::Library) {
-            self.let_go(file, resfd, op);
+        let context = slot.context();
+        if context.finish(slot, res, self.eventfd(resfd), Side::Library) {
+            self.let_go(file, resfd, op, context);
         } else {
             self.deliver_when_possible(slot, op);
         }
@@ -119,9 +133,10 @@ impl Pool {
     /// False: still not possible.
     fn deliver_again(&self, slot: &'static Slot, op: Op) -> bool {
         let (file, resfd) = files_of(slot);
-        let done = slot.context().finish_late(slot, self.eventfd(resfd));
+        let context = slot.context();
+        let done = context.finish_late(slot, self.eventfd(resfd));
         if done {
-            self.let_go(file, resfd, op);
+            self.let_go(file, resfd, op, context);
         }
         done
     }
@@ -138,12 +153,13 @@ impl Pool {
     }
 
     /// A request has ended.
-    fn let_go(&self, file: Handle, resfd: Handle, op: Op) {
+    fn let_go(&self, file: Handle, resfd: Handle, op: Op, context: &Context) {
         self.release(file);
         if resfd != NO_FILE {
             self.release(resfd);
         }
         self.inbox.ended(op);
+        context.leave();
     }
 
     fn eventfd(&self, resfd: Handle) -> i32 {
@@ -170,9 +186,10 @@ impl Pool {
     /// Tells the eventfds of what has ended quietly, and lets go of them.
     fn ring(&self, bells: &mut Bells) {
         bells.ring();
-        while let Some((eventfd, op)) = bells.next_rung() {
-            self.release(eventfd);
-            self.inbox.ended(op);
+        while let Some(bell) = bells.next_rung() {
+            self.release(bell.eventfd);
+            self.inbox.ended(bell.op);
+            bell.context.leave();
         }
     }
 

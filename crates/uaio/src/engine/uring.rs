@@ -13,6 +13,7 @@ use crate::abi::RWF_NOWAIT;
 use crate::context::Context;
 use crate::engine::NO_FILE;
 use crate::engine::bells::Bells;
+use crate::engine::lent::Lent;
 use crate::errno::{Errno, Result};
 use crate::files::{Files, Handle};
 use crate::inbox::{Inbox, Mail, Message, Order};
@@ -61,6 +62,8 @@ struct Uring {
     awaited: Vec<&'static Slot>,
     /// Files that the ring holds by itself once the round is submitted.
     to_release: Vec<Handle>,
+    /// The contexts whose files these are.
+    lent: Lent,
     /// Requests that have to be submitted once more.
     again: VecDeque<&'static Slot>,
     /// Connections whose next message waits for room in the descriptor table.
@@ -86,6 +89,7 @@ pub(crate) fn run(ring: IoUring, masked: Mask, inbox: Inbox) {
         files: Files::default(),
         awaited: Vec::new(),
         to_release: Vec::new(),
+        lent: Lent::default(),
         again: VecDeque::new(),
         stalled: Vec::new(),
         late: Vec::new(),
@@ -171,6 +175,7 @@ impl Uring {
             self.release(handle);
         }
         self.inbox.settled(count);
+        self.lent.give_back();
         for slot in self.awaited.drain(..) {
             slot.link.fetch_and(!AWAITED, Ordering::Relaxed);
             slot.shift_state(State::Sent, State::Taken);
@@ -252,7 +257,10 @@ impl Uring {
         handles.extend(message.files().iter().map(|fd| self.files.add(*fd)));
         for order in message.orders() {
             match order {
-                Order::Request(slot) => self.start(slot, &handles),
+                Order::Request(slot) => {
+                    self.lent.add(slot.context());
+                    self.start(slot, &handles);
+                }
                 Order::CancelAll(context) => {
                     self.cancel_all(context);
                     self.inbox.order_done(context);

@@ -219,6 +219,7 @@ impl Context {
     pub fn finish(&self, request: Request) {
         let data = request.data();
         assert!(self.0.get().finish(request.0, data as i64, -1, Side::Library));
+        self.0.get().leave();
     }
 
     /// An engine ends a request of a round, but for its eventfd.
@@ -229,7 +230,8 @@ impl Context {
 
     /// The eventfds of a round of `count` requests are told.
     pub fn announce(&self, count: u32) {
-        self.0.get().announce(count);
+        self.0.get().announce();
+        (0..count).for_each(|_| self.0.get().leave());
     }
 
     /// io_submit ends a request itself.
@@ -398,7 +400,9 @@ impl InFlight {
     pub fn finish(self) {
         // SAFETY: the model has the slot.
         let data = unsafe { self.0.request() }.data;
-        assert!(self.0.context().finish(self.0, data as i64, -1, Side::Library));
+        let context = self.0.context();
+        assert!(context.finish(self.0, data as i64, -1, Side::Library));
+        context.leave();
     }
 }
 

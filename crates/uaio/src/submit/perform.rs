@@ -19,7 +19,7 @@ impl Submission {
         match request.op {
             Op::Fsync | Op::Fdatasync => Ok(self.wait_or_run(request)),
             Op::Poll => self.poll(request, facts),
-            _ if request.rw_flags & (RWF_ATOMIC | RWF_DONTCACHE) != 0 => run_flagged(request),
+            _ if request.rw_flags & (RWF_ATOMIC | RWF_DONTCACHE) != 0 => self.flagged(request, facts),
             Op::Read | Op::Write if request.stream => self.stream(request, facts),
             Op::Read => self.read(request, facts),
             Op::Write => self.write(request, facts),
@@ -65,7 +65,7 @@ impl Submission {
 
     /// Makes sure that one more request finds room for its file and its eventfd.
     fn keep_room(&mut self) -> bool {
-        let service = &self.process.service;
+        let service = self.service;
         if self.batch.is_empty() && !service.is_reachable() {
             return false;
         }
@@ -76,6 +76,18 @@ impl Submission {
         let kept = service.room.reserve_patiently(2);
         self.batch.room = if kept { 2 } else { 0 };
         kept
+    }
+
+    /// What came before goes first, as in `write`.
+    fn flagged(&mut self, request: &Request, facts: &Facts) -> Result<Fate> {
+        if request.op == Op::Write {
+            self.send();
+        }
+        self.ended.deliver(self.context);
+        if request.op == Op::Write && !facts.direct() {
+            self.context.wait_for_cold_reads();
+        }
+        run_flagged(request)
     }
 
     fn stream(&mut self, request: &mut Request, facts: &Facts) -> Result<Fate> {

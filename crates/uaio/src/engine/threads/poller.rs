@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::{Door, Pool, pool};
 use crate::context::Context;
 use crate::engine::bells::Bells;
+use crate::engine::lent::Lent;
 use crate::engine::{NO_FILE, inline};
 use crate::errno::{Errno, Result};
 use crate::files::{Files, Handle};
@@ -44,6 +45,8 @@ pub(crate) struct Poller {
     stalled: Vec<i32>,
     /// The files of the message that is being dealt with.
     handles: Vec<Handle>,
+    /// The contexts for whose requests this thread holds a file besides the requests.
+    lent: Lent,
     message: Option<Box<Message>>,
     bells: Bells,
 }
@@ -70,6 +73,7 @@ pub(crate) fn open(inbox: Inbox, door: &Door) -> Result<Poller> {
         spare: Vec::new(),
         stalled: Vec::new(),
         handles: Vec::new(),
+        lent: Lent::default(),
         message,
         bells: Bells::default(),
     })
@@ -113,6 +117,7 @@ impl Poller {
                 _ => self.file_ready(*data as Handle),
             }
         }
+        self.lent.give_back();
         let idle = count == 0 && time >= IDLE_MS && self.stalled.is_empty();
         !(idle && self.pool.inbox.try_stop())
     }
@@ -148,7 +153,10 @@ impl Poller {
         self.pool.files.with(|files| handles.extend(message.files().iter().map(|fd| files.add(*fd))));
         for order in message.orders() {
             match order {
-                Order::Request(slot) => self.start(slot, &handles),
+                Order::Request(slot) => {
+                    self.lent.add(slot.context());
+                    self.start(slot, &handles);
+                }
                 Order::CancelAll(context) => {
                     self.cancel_all(context);
                     self.pool.inbox.order_done(context);
@@ -166,6 +174,7 @@ impl Poller {
         handles.iter().for_each(|handle| self.pool.release(*handle));
         self.pool.inbox.settled(handles.len());
         self.handles = handles;
+        self.lent.give_back();
     }
 
     fn start(&mut self, slot: &'static Slot, handles: &[Handle]) {
@@ -268,6 +277,7 @@ impl Poller {
         let Some(mut waiting) = self.waiting.remove(&handle) else { return };
         // A file must not be closed while epoll still watches it under this handle.
         self.pool.keep(handle);
+        waiting.slots.iter().for_each(|slot| self.lent.add(slot.context()));
         waiting.slots.retain(|slot| !self.try_now(slot));
         self.watch_rest(handle, waiting);
         self.pool.release(handle);
@@ -321,6 +331,7 @@ impl Poller {
         let cancelled = |slot: &&'static Slot| slot.state() == State::Cancelled;
         let ended: Vec<_> = waiting.slots.extract_if(.., |slot| cancelled(slot)).collect();
         self.watch_rest(handle, waiting);
+        ended.iter().for_each(|slot| self.lent.add(slot.context()));
         for slot in ended {
             // SAFETY: the slot is with this thread.
             let request = unsafe { slot.request() };

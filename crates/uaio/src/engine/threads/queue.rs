@@ -40,15 +40,15 @@ enum Woken {
 }
 
 impl Queue {
-    /// Adds a request. False: there is no worker, and none is being started.
-    pub(super) fn add(&self, slot: &'static Slot) -> bool {
+    /// Adds a request, and wakes one worker or none. None: there is no worker, and none is being started.
+    pub(super) fn add(&self, slot: &'static Slot) -> Option<u32> {
         let grants = self.state.with(|state| {
             (state.workers > 0).then(|| {
                 state.push(slot);
                 self.grant(state, 1)
             })
         });
-        grants.inspect(|count| self.wake(*count)).is_some()
+        grants.inspect(|count| self.wake(*count))
     }
 
     /// Adds requests if each finds a sleeping worker, or there are as many workers as can be; `prepare` sees each

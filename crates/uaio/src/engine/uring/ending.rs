@@ -60,6 +60,12 @@ impl Uring {
         let quietly = resfd != NO_FILE;
         let done =
             if quietly { context.finish_quietly(slot, res) } else { context.finish(slot, res, -1, Side::Library) };
+        if link & AWAITED != 0 {
+            futex::wake_all(word);
+        }
+        if link & FILE_HELD != 0 {
+            self.release(file);
+        }
         if !done {
             self.late.push((slot, op));
         } else if quietly {
@@ -67,12 +73,7 @@ impl Uring {
             self.bells.note(Bell { context, number, eventfd: resfd, fd, op });
         } else {
             self.inbox.ended(op);
-        }
-        if link & AWAITED != 0 {
-            futex::wake_all(word);
-        }
-        if link & FILE_HELD != 0 {
-            self.release(file);
+            context.leave();
         }
     }
 
@@ -81,7 +82,8 @@ impl Uring {
         for (slot, op) in core::mem::take(&mut self.late) {
             let resfd = slot.resfd.load(Ordering::Relaxed);
             let fd = if resfd == NO_FILE { -1 } else { self.files.fd(resfd) };
-            if !slot.context().finish_late(slot, fd) {
+            let context = slot.context();
+            if !context.finish_late(slot, fd) {
                 self.late.push((slot, op));
                 continue;
             }
@@ -89,15 +91,17 @@ impl Uring {
                 self.release(resfd);
             }
             self.inbox.ended(op);
+            context.leave();
         }
     }
 
     /// Tells the eventfds of what has ended, then who waits for it.
     pub(super) fn ring_bells(&mut self) {
         self.bells.ring();
-        while let Some((eventfd, op)) = self.bells.next_rung() {
-            self.release(eventfd);
-            self.inbox.ended(op);
+        while let Some(bell) = self.bells.next_rung() {
+            self.release(bell.eventfd);
+            self.inbox.ended(bell.op);
+            bell.context.leave();
         }
     }
 }
